@@ -1,0 +1,1 @@
+"""Ports over a Unix socket: one typed request, output lines, one answer."""

@@ -1,0 +1,1 @@
+"""The embedded host: child processes, loopback ports and SQLite, without root. It isolates nothing."""

@@ -1,0 +1,194 @@
+"""The protocols every host satisfies. One contract suite runs on all of them.
+
+Calls block. Long ones take a `Console` for their lines and for cancelling. Everything raises `HostError` and nothing
+else on purpose. Whatever is repeated with the same arguments leaves the same state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from webops_host.names import CommitId, DeploymentName, PythonVersion, RelativePath
+from webops_host.values import (
+    Console,
+    Disk,
+    DjangoFacts,
+    DjangoWork,
+    Entry,
+    FetchSpec,
+    HealthCheck,
+    LogLine,
+    NodePlan,
+    ProjectLine,
+    Published,
+    PythonBuilt,
+    PythonPlan,
+    Ready,
+    Revision,
+    Runtime,
+    Site,
+    SiteAddress,
+    Unit,
+    UnitRef,
+    UnitStatus,
+)
+
+
+class Accounts(Protocol):
+    """The folders (and, on a server, the system user) of a deployment."""
+
+    def ensure(self, name: DeploymentName) -> None:
+        """Make the deployment's place. Nothing happens the second time."""
+
+    def remove(self, name: DeploymentName) -> None:
+        """Remove everything of the deployment: units, site, releases, shared files. Absent is fine."""
+
+    def releases(self, name: DeploymentName) -> tuple[int, ...]:
+        """Numbers of the releases on disk that are whole, lowest first."""
+
+    def discard(self, name: DeploymentName, release: int) -> int:
+        """Remove one release's files and units, and environments no other release uses; returns the bytes freed.
+        Refuses (BadValue) the release that the site serves. Absent is fine and frees 0."""
+
+    def seal(self, name: DeploymentName, release: int) -> None:
+        """Mark the release's files as whole. `releases` lists only sealed ones."""
+
+
+class Sources(Protocol):
+    """Repositories: fetched into a mirror that project code never writes, read without checking anything out."""
+
+    def fetch(self, name: DeploymentName, spec: FetchSpec, console: Console) -> Revision:
+        """Bring the newest commit of the ref into the mirror. Fetching again moves only what is new.
+        Raises FetchFailed, AddressRefused, DiskFull."""
+
+    def listing(self, name: DeploymentName, commit: CommitId) -> tuple[Entry, ...]:
+        """Every path of a fetched commit (at most 50,000; BadValue above)."""
+
+    def read(self, name: DeploymentName, commit: CommitId, paths: Iterable[str]) -> Mapping[str, bytes]:
+        """Contents of the regular files among `paths` (each at most 1 MiB, together 32 MiB); others are left out."""
+
+    def checkout(self, name: DeploymentName, release: int, commit: CommitId) -> None:
+        """Lay the commit's tree out as the release's source. Links that lead outside the tree, and submodules, are
+        left out. A half-made tree is made anew."""
+
+
+class Builds(Protocol):
+    """Work on a release that runs project code; always as the deployment's own user, streaming lines."""
+
+    def pythons(self) -> tuple[PythonVersion, ...]:
+        """The interpreters that are here, oldest first. Others may be fetched by `python` when the network allows."""
+
+    def python(self, name: DeploymentName, release: int, plan: PythonPlan, console: Console) -> PythonBuilt:
+        """Have the environment. The same digest again does nothing. Raises CommandFailed, PythonMissing, DiskFull."""
+
+    def node(self, runtime: Runtime, plan: NodePlan, console: Console) -> None:
+        """Run the front-end build in the release's source. Raises CommandFailed, ProgramMissing."""
+
+    def run(self, runtime: Runtime, line: ProjectLine, timeout: float, console: Console) -> None:
+        """Run a command line of the project's owner in the release's source. Raises CommandFailed, CommandTimedOut."""
+
+    def django(self, runtime: Runtime, work: DjangoWork, console: Console) -> DjangoFacts:
+        """Check, migrate and collect static files in one process. Raises CommandFailed, CommandTimedOut."""
+
+    def publish(self, name: DeploymentName, release: int, folder: RelativePath) -> Published:
+        """Copy a folder of the release's source to its public tree, without links, dot files (except .well-known)
+        and .git. Raises NotFound when the folder or its index.html is missing. Again: made anew."""
+
+
+class Processes(Protocol):
+    """Keeps programs running, one unit per process kind, release and copy."""
+
+    def install(self, unit: Unit) -> None:
+        """Make the unit known. Installing the same unit twice changes nothing; an installed unit survives restarts."""
+
+    def start(self, ref: UnitRef) -> None:
+        """Have it running. A running unit is left alone. Raises NotFound when it is not installed."""
+
+    def stop(self, ref: UnitRef) -> None:
+        """Have it stopped, politely and then by force after 30 s. A stopped or absent unit is fine."""
+
+    def remove(self, ref: UnitRef) -> None:
+        """Stop it and forget it. Absent is fine."""
+
+    def status(self, name: DeploymentName) -> tuple[UnitStatus, ...]:
+        """Every installed unit of the deployment, from the machine and not from memory."""
+
+    def ready(self, ref: UnitRef, check: HealthCheck, console: Console) -> Ready:
+        """Wait until the unit answers the check. Raises NotReady with the reason and what it last answered."""
+
+    def logs(self, name: DeploymentName, *, after: int = 0, limit: int = 500) -> tuple[LogLine, ...]:
+        """Lines its units printed after a position, oldest first; `after=0` gives the last `limit`."""
+
+
+class Sites(Protocol):
+    """What the web server answers with."""
+
+    def publish(self, site: Site) -> SiteAddress:
+        """Serve this from now on, in one atomic switch: no request is lost, and none that begins after the return
+        reaches the release before. The same site again changes nothing."""
+
+    def unpublish(self, name: DeploymentName) -> None:
+        """Stop serving. Absent is fine; the address stays reserved for the deployment."""
+
+    def address(self, name: DeploymentName) -> SiteAddress | None:
+        """Where it answers and what it serves now, or None."""
+
+    def reserve(self, name: DeploymentName) -> str:
+        """The URL the site has or will have. Stable once given."""
+
+    def drain(self, ref: UnitRef, timeout: float) -> bool:
+        """Wait until no request of the site is in flight to this unit. False when the time ran out."""
+
+
+class Databases(Protocol):
+    """A database for each deployment that wants one."""
+
+    def ensure(self, name: DeploymentName) -> str:
+        """Have a database; returns its URL, with a password where there is one. The same URL each time."""
+
+    def drop(self, name: DeploymentName) -> None:
+        """Remove it with its data. Absent is fine."""
+
+    def size(self, name: DeploymentName) -> int:
+        """Bytes it takes, 0 when absent."""
+
+
+class Meters(Protocol):
+    def disk(self) -> Disk: ...
+
+    def space(self, name: DeploymentName) -> Mapping[str, int]:
+        """Bytes by part: mirror, releases, environments, shared."""
+
+
+class Host(Protocol):
+    """A machine. `fenced` gives the same machine for a holder of a lease: calls for this deployment with an older
+    fence than one already seen are refused with `Stale`."""
+
+    accounts: Accounts
+    sources: Sources
+    builds: Builds
+    processes: Processes
+    sites: Sites
+    databases: Databases
+    meters: Meters
+
+    def fenced(self, name: DeploymentName, fence: int) -> Host: ...
+
+    def describe(self) -> Mapping[str, str]:
+        """Plain facts for people: kind, isolation, paths, versions."""
+
+    def explain(self, name: DeploymentName) -> Mapping[str, str]:
+        """What runs for this deployment, as text to read: units, site, paths. Without any secret."""
+
+
+__all__ = [
+    "Accounts",
+    "Builds",
+    "Databases",
+    "Host",
+    "Meters",
+    "Processes",
+    "Sites",
+    "Sources",
+]
