@@ -106,7 +106,7 @@ class Plan:
     """Everything the pipeline needs to know. `variables` are non-secret values that the contract sets."""
 
     kind: Kind
-    root: RelativePath = RelativePath("")  # noqa: RUF009 - a checked, immutable text
+    root: RelativePath = RelativePath("")
     python: PythonPlan | None = None
     node: NodePlan | None = None
     build: ProjectLine | None = None

@@ -187,7 +187,7 @@ class Runtime:
 
     name: DeploymentName
     release: int
-    root: RelativePath = RelativePath("")  # noqa: RUF009 - a checked, immutable text
+    root: RelativePath = RelativePath("")
     variables: Variables = field(default_factory=dict, repr=False)
     environment: Digest | None = None
     settings: DottedName | None = None
