@@ -205,19 +205,21 @@ def _signal_group(leader: int) -> None:
 
 
 def _members(session: int) -> Iterator[tuple[int, int]]:
-    """Process ids and resident pages in a session, from /proc/<pid>/stat (proc(5): fields 6 and 24)."""
+    """Process ids and resident pages of the living in a session (proc(5): fields 3 and 24 of stat)."""
     try:
-        entries = [entry for entry in os.listdir("/proc") if entry.isdigit()]
+        entries = [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
     except OSError:
         return
-    for entry in entries:
+    for pid in entries:
         try:
-            text = Path("/proc", entry, "stat").read_bytes()
+            if os.getsid(pid) != session:
+                continue
+            text = Path(f"/proc/{pid}/stat").read_bytes()
         except OSError:
             continue
         fields = text[text.rfind(b")") + 2 :].split()
-        if len(fields) > 21 and int(fields[3]) == session and fields[0] != b"Z":
-            yield int(entry), int(fields[21])
+        if len(fields) > 21 and fields[0] != b"Z":
+            yield pid, int(fields[21])
 
 
 # --- following -------------------------------------------------------------------------------------------------
