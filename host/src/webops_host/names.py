@@ -101,11 +101,22 @@ class RelativePath(Name):
 
 
 class VariableKey(Name):
-    """The name of an environment variable that a person may set."""
+    """The name of an environment variable of a program, set by a person or by the platform."""
 
     __slots__ = ()
     pattern = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
     rule = "Use letters, digits and underscores, not beginning with a digit."
+
+    @classmethod
+    def check(cls, text: str) -> None:
+        if text.upper().startswith(("LD_", "DYLD_")):
+            raise BadValue(f"{text} steers the program loader.", hint="Choose another name for this variable.")
+
+
+class PersonKey(VariableKey):
+    """The name of an environment variable that a person may set: not one that the platform sets itself."""
+
+    __slots__ = ()
     refused: ClassVar[frozenset[str]] = frozenset(
         {
             "PATH",
@@ -123,7 +134,8 @@ class VariableKey(Name):
 
     @classmethod
     def check(cls, text: str) -> None:
-        if text.upper() in cls.refused or text.startswith(("LD_", "DYLD_", "WEBOPS_")):
+        super().check(text)
+        if text.upper() in cls.refused or text.upper().startswith("WEBOPS_"):
             raise BadValue(f"{text} is set by the platform.", hint="Choose another name for this variable.")
 
 
