@@ -1,1 +1,1 @@
-
+"""The panel's settings, routes and entry point."""

@@ -1,1 +1,1 @@
-
+"""Watching: what runs, how much it takes, whether it answers."""

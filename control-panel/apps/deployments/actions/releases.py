@@ -1,0 +1,133 @@
+"""Asking for releases: look, deploy, roll back, cancel."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db import IntegrityError, transaction
+from django.db.models import Max
+
+from apps.core import access, audit, queue
+from apps.core.access import Actor, Capability
+from apps.core.clock import now
+from apps.core.errors import Conflict, Invalid
+from apps.deployments.models import OPEN, Deployment, Release, ReleaseKind, State, Wish
+from webops_host.errors import BadValue
+from webops_host.names import GitRef
+
+DEADLINE = timedelta(minutes=60)
+
+
+class AlreadyLive(Conflict):
+    code = "already_live"
+
+
+class NotKept(Conflict):
+    code = "release_not_kept"
+
+
+class NotOpen(Conflict):
+    code = "release_not_open"
+
+
+def inspect(actor: Actor, deployment: Deployment, *, trigger: str = "page") -> Release:
+    """Look at the repository and decide how it would be built and run; nothing of it runs.
+    A look that is still open is returned again."""
+    access.require(actor, Capability.CONFIGURE, deployment.team)
+    return _queue(actor, deployment, kind=ReleaseKind.INSPECT, ref=deployment.ref, trigger=trigger)
+
+
+def deploy(actor: Actor, deployment: Deployment, *, ref: str = "", trigger: str = "page") -> Release:
+    """Queue a release of the newest commit (or of `ref`). A release that still waits is superseded by this one."""
+    access.require(actor, Capability.DEPLOY, deployment.team)
+    _refuse_deleted(deployment)
+    try:
+        wanted = GitRef(ref) if ref else deployment.ref
+    except BadValue as error:
+        raise Invalid.of("ref", error) from None
+    return _queue(actor, deployment, kind=ReleaseKind.DEPLOY, ref=wanted, trigger=trigger)
+
+
+def rollback(actor: Actor, deployment: Deployment, *, number: int | None = None, trigger: str = "page") -> Release:
+    """Queue going back to a kept release (the one live before, when no number is given), with its variables and
+    without a rebuild. Raises NotKept, AlreadyLive."""
+    access.require(actor, Capability.DEPLOY, deployment.team)
+    _refuse_deleted(deployment)
+    target = _rollback_target(deployment, number)
+    live = deployment.live
+    if live is not None and live.files == target.files:
+        raise AlreadyLive(f"Release {target.number} is what is live now.", hint="Choose an earlier release.")
+    return _queue(actor, deployment, kind=ReleaseKind.ROLLBACK, ref=target.ref, trigger=trigger, back_to=target)
+
+
+def _rollback_target(deployment: Deployment, number: int | None) -> Release:
+    was_live = deployment.releases.filter(state__in=(State.RETIRED, State.LIVE))
+    kept = ", ".join(f"#{n}" for n in was_live.filter(files_kept=True).values_list("number", flat=True)) or "none"
+    if number is None:
+        live = deployment.live
+        found = was_live.filter(state=State.RETIRED, files_kept=True)
+        if live is not None:
+            found = found.exclude(files=live.files)
+        target = found.order_by("-live_at").first()
+    else:
+        target = was_live.filter(number=number, files_kept=True).first()
+    if target is None:
+        what = f"Release {number}" if number is not None else "An earlier release"
+        raise NotKept(f"{what} is not kept on disk.", hint=f"Releases that can be gone back to: {kept}.")
+    return target
+
+
+def cancel(actor: Actor, deployment: Deployment, *, release: Release | None = None) -> Release:
+    """Stop a waiting or running release; what runs is killed. Raises NotOpen when there is none, or it is over."""
+    access.require(actor, Capability.DEPLOY, deployment.team)
+    target = release or deployment.open_release
+    if target is None or not target.is_open:
+        raise NotOpen("No release is under way.", hint="There is nothing to cancel; to go back, roll back.")
+    with transaction.atomic():
+        waiting = Release.objects.filter(pk=target.pk, state=State.QUEUED)
+        if not waiting.update(state=State.CANCELLED, finished_at=now(), cause="Cancelled before it began."):
+            Release.objects.filter(pk=target.pk, state=State.RUNNING).update(cancel_requested=True)
+        audit.record(actor, "release.cancel", team=deployment.team, target=deployment.name, number=target.number or 0)
+        queue.ring()
+    target.refresh_from_db()
+    return target
+
+
+def _queue(
+    actor: Actor, deployment: Deployment, *, kind: ReleaseKind, ref: str, trigger: str, back_to: Release | None = None
+) -> Release:
+    """Add the row. The database guarantees that one waits at most: the newest supersedes it."""
+    try:
+        with transaction.atomic():
+            waiting = deployment.releases.filter(state=State.QUEUED)
+            if kind == ReleaseKind.INSPECT and (same := deployment.releases.filter(kind=kind, state__in=OPEN).first()):
+                return same
+            waiting.update(
+                state=State.SUPERSEDED, finished_at=now(), cause="A newer release was asked for before this began."
+            )
+            last = deployment.releases.aggregate(last=Max("number"))["last"] or 0
+            number = None if kind == ReleaseKind.INSPECT else last + 1
+            release = Release.objects.create(
+                deployment=deployment,
+                number=number,
+                kind=kind,
+                ref=ref,
+                back_to=back_to,
+                files=back_to.files if back_to else number,
+                triggered_by=actor.user,
+                trigger=trigger,
+                deadline_at=now() + DEADLINE,
+            )
+            if kind != ReleaseKind.INSPECT:
+                audit.record(
+                    actor, f"release.{kind}", team=deployment.team, target=deployment.name, number=number, ref=ref
+                )
+            queue.ring()
+    except IntegrityError:
+        raise Conflict("Somebody else asked at the same moment.", hint="Look at the newest release.") from None
+    return release
+
+
+def _refuse_deleted(deployment: Deployment) -> None:
+    if deployment.wish == Wish.DELETED:
+        raise Conflict(f"{deployment} is being deleted.", hint="Wait until it is gone, then make it again.")

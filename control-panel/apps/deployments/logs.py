@@ -1,0 +1,114 @@
+"""What a release printed: one file of JSON lines per release, and the tail as rows.
+
+A position is a byte offset in the file, so that a reader resumes exactly where it stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+from django.conf import settings
+
+from apps.core.clock import now
+from apps.deployments.models import LogLine, Release
+
+LONGEST = 16 * 1024
+TAIL = 60
+MASK = "[hidden]"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line; `position` is where the next one begins."""
+
+    position: int
+    at: datetime
+    step: str
+    text: str
+
+
+def path(release_id: int) -> Path:
+    return Path(settings.ENV.var) / "logs" / "releases" / f"{release_id}.jsonl"
+
+
+class Writer:
+    """Appends lines of a release. Secrets, given as exact values, never reach the file. Safe from several threads."""
+
+    def __init__(self, release: Release, secrets: Iterable[str] = ()) -> None:
+        self._release = release
+        self._file: IO[bytes] | None = None
+        self._tail: deque[tuple[int, datetime, str, str]] = deque(maxlen=TAIL)
+        self._lock = threading.Lock()
+        self.hide(secrets)
+
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Mask these values from now on; longest first, so that none shows through another. Short ones (below 6
+        characters) are words of every log and are left alone."""
+        self._secrets = sorted({secret for secret in secrets if len(secret) >= 6}, key=len, reverse=True)
+
+    def write(self, step: str, text: str) -> None:
+        clean = self.masked(text).rstrip("\r\n")
+        if len(clean) > LONGEST:
+            clean = clean[:LONGEST] + f" … ({len(clean) - LONGEST} more characters)"
+        at = now()
+        record = json.dumps({"at": at.timestamp(), "step": step, "text": clean}, ensure_ascii=False)
+        with self._lock:
+            if self._file is None:
+                place = path(self._release.pk)
+                place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                self._file = place.open("ab", buffering=0)
+            position = self._file.tell()
+            self._file.write(record.encode("utf-8", "replace") + b"\n")
+            self._tail.append((position, at, step, clean))
+
+    def masked(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, MASK)
+        return text
+
+    def tail(self, count: int = TAIL, step: str = "") -> list[str]:
+        with self._lock:
+            return [text for _, _, of, text in self._tail if not step or of == step][-count:]
+
+    def close(self) -> None:
+        """Keep the tail as rows. Closing again does nothing."""
+        with self._lock:
+            if self._file is None:
+                return
+            self._file.close()
+            self._file = None
+            rows = [
+                LogLine(release=self._release, position=position, at=at, step=step, text=text)
+                for position, at, step, text in self._tail
+            ]
+        LogLine.objects.bulk_create(rows, ignore_conflicts=True)
+
+    def for_step(self, step: str) -> Callable[[str], None]:
+        return lambda text: self.write(step, text)
+
+
+def read(release_id: int, *, after: int = 0, limit: int = 1000) -> list[Line]:
+    """Whole lines from a position on, at most `limit`. A position inside a line moves on to the next one."""
+    try:
+        file = path(release_id).open("rb")
+    except FileNotFoundError:
+        return []
+    lines: list[Line] = []
+    with file:
+        position = 0
+        if after > 0:
+            file.seek(after - 1)
+            position = after - 1 + len(file.readline())
+        while len(lines) < limit and (raw := file.readline()).endswith(b"\n"):
+            position += len(raw)
+            record = json.loads(raw)
+            at = datetime.fromtimestamp(record["at"], tz=UTC)
+            lines.append(Line(position, at, record["step"], record["text"]))
+    return lines

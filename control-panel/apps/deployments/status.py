@@ -1,0 +1,97 @@
+"""What a deployment is now, asked of the machine: never from a column."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from datetime import datetime
+
+from apps.core.clock import now
+from apps.deployments.models import Deployment, Release, State, Wish
+from apps.deployments.plan import Kind
+from webops_host.errors import HostError
+from webops_host.ports import Host
+from webops_host.values import SiteAddress, UnitState, UnitStatus
+
+
+class Condition(enum.StrEnum):
+    """The few words a status can be. `icon` and colour are the pages' business."""
+
+    RUNNING = "running"
+    DEPLOYING = "deploying"
+    DEGRADED = "degraded"
+    CRASHED = "crashed"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    DRAFT = "draft"
+    DELETING = "deleting"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A condition with its reason in words, when it was asked, and the units that were seen."""
+
+    condition: Condition
+    reason: str
+    at: datetime
+    units: tuple[UnitStatus, ...] = ()
+    serving: int | None = None  # number of the release that the web server answers with
+
+
+def of(deployment: Deployment, host: Host) -> Status:
+    """Ask the host. An unreachable host gives UNKNOWN with the reason, never an error."""
+    at = now()
+    if deployment.wish == Wish.DELETED:
+        return Status(Condition.DELETING, "It is being removed.", at)
+    open_release, live = deployment.open_release, deployment.live
+    if live is None:
+        return _without_live(deployment, open_release, at)
+    try:
+        units = host.processes.status(deployment.slug)
+        address = host.sites.address(deployment.slug)
+    except HostError as error:
+        return Status(Condition.UNKNOWN, error.message, at)
+    condition, reason = _condition(deployment, live, units, address)
+    serving = address.release if address else None
+    if open_release is not None and open_release.number and condition is Condition.RUNNING:
+        return Status(
+            Condition.DEPLOYING,
+            f"Release {open_release.number} is on its way; {live.number} serves.",
+            at,
+            units,
+            serving,
+        )
+    return Status(condition, reason, at, units, serving)
+
+
+def _without_live(deployment: Deployment, open_release: Release | None, at: datetime) -> Status:
+    if open_release is not None:
+        doing = "The first release is on its way." if open_release.number else "Looking at the repository."
+        return Status(Condition.DEPLOYING, doing, at)
+    last = deployment.releases.exclude(number=None).first()
+    if last is not None and last.state in (State.FAILED, State.CANCELLED):
+        return Status(Condition.FAILED, last.cause or "The first release did not go live.", at)
+    return Status(Condition.DRAFT, "Not deployed yet.", at)
+
+
+def _condition(
+    deployment: Deployment, live: Release, units: tuple[UnitStatus, ...], address: SiteAddress | None
+) -> tuple[Condition, str]:
+    if deployment.wish == Wish.STOPPED:
+        return Condition.STOPPED, "Stopped by a person."
+    mine = [unit for unit in units if unit.ref.release == live.files]
+    crashed = [unit for unit in mine if unit.state is UnitState.CRASHED]
+    web = [unit for unit in mine if unit.ref.kind == "web"]
+    if address is None:
+        return Condition.CRASHED, "The web server does not serve it."
+    if live.plan_data and live.plan_data.get("kind") == Kind.STATIC:
+        return Condition.RUNNING, f"Release {live.number} is served."
+    if not web or any(unit.state in (UnitState.CRASHED, UnitState.STOPPED) for unit in web):
+        reason = next((unit.reason for unit in web if unit.reason), "")
+        return Condition.CRASHED, reason or "The web process does not run."
+    if crashed:
+        return Condition.DEGRADED, f"{crashed[0].ref.kind}: {crashed[0].reason or 'crashed'}"
+    if any(unit.state is UnitState.STARTING for unit in web):
+        return Condition.DEGRADED, "The web process is starting."
+    return Condition.RUNNING, f"Release {live.number} runs."
