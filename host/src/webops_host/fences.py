@@ -11,7 +11,7 @@ from typing import Any, cast
 from webops_host import files, ports
 from webops_host.errors import Stale
 from webops_host.names import DeploymentName
-from webops_host.operations import OPERATIONS, Operation, Values, deployment_of
+from webops_host.operations import OPERATIONS, Operation, Values, deployment_of, perform
 
 
 class Fences:
@@ -106,9 +106,3 @@ class FencedHost(Ports):
         if operation.name == "accounts.remove":
             self._fences.forget(values["name"])
         return result
-
-
-def perform(host: ports.Host, operation: Operation, values: Values) -> Any:
-    """Do the operation on a host that is here."""
-    part = host if operation.port == "host" else getattr(host, operation.port)
-    return getattr(part, operation.method)(**values)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 from pathlib import Path
+
+from webops_host.errors import NotSupported
 
 
 def write_whole(path: Path, content: bytes, mode: int = 0o600) -> None:
@@ -21,3 +24,14 @@ def write_whole(path: Path, content: bytes, mode: int = 0o600) -> None:
     except BaseException:
         fresh.unlink(missing_ok=True)
         raise
+
+
+def private_folder(path: Path) -> Path:
+    """Have a folder that only we can enter. Raises NotSupported when somebody else owns what is there."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = path.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise NotSupported(f"{path} is not a folder of ours.", hint="Remove it, or set TMPDIR to a folder of your own.")
+    if found.st_mode & 0o077:
+        path.chmod(0o700)
+    return path

@@ -95,6 +95,12 @@ def deployment_of(values: Values) -> DeploymentName | None:
     return None
 
 
+def perform(host: ports.Host, operation: Operation, values: Values) -> Any:
+    """Do the operation on a host that is here."""
+    part = host if operation.port == "host" else getattr(host, operation.port)
+    return getattr(part, operation.method)(**values)
+
+
 def _portable(hint: Any) -> Any:
     """The type that a parameter is loaded as: what may be any iterable arrives as a tuple."""
     if typing.get_origin(hint) is Iterable:

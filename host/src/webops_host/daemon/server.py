@@ -1,0 +1,227 @@
+"""A host behind a Unix socket: checks who speaks and what is asked, then calls the port in this process.
+
+Each connection carries one conversation and has a thread of its own. Calls are logged with who, what and outcome, and
+without any value.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import select
+import socket
+import struct
+import threading
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+
+from webops_host import files, ports
+from webops_host.daemon import protocol
+from webops_host.errors import BadValue, HostError
+from webops_host.fences import Fences
+from webops_host.operations import deployment_of, perform
+from webops_host.values import Console
+
+log = logging.getLogger("webops.host")
+
+CONVERSATIONS = 256
+PATIENCE = 30.0  # seconds for a request to arrive whole, and for a reader that does not read
+ANSWERS_KEPT = 1024
+
+
+class Server:
+    """Serves `host` at `path`. `refused` counts by operation what was not let through."""
+
+    def __init__(self, host: ports.Host, path: Path, fences: Fences) -> None:
+        self.refused: Counter[str] = Counter()
+        self._host, self._path, self._fences = host, path, fences
+        self._answers = _Answers()
+        self._room = threading.BoundedSemaphore(CONVERSATIONS)
+        self._stopping = threading.Event()
+        self._listener: socket.socket | None = None
+
+    def start(self) -> None:
+        """Listen and answer in the background. A socket file left by a dead process is replaced."""
+        files.private_folder(self._path.parent)
+        self._path.unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(self._path))
+        self._path.chmod(0o600)
+        listener.listen(128)
+        self._listener = listener
+        threading.Thread(target=self._accept, args=(listener,), name="host-accept", daemon=True).start()
+
+    def stop(self) -> None:
+        """Take no more requests and cancel those under way. Again: nothing."""
+        if self._listener is None:
+            return
+        self._stopping.set()
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._listener = None
+        self._path.unlink(missing_ok=True)
+
+    def _accept(self, listener: socket.socket) -> None:
+        while not self._stopping.is_set():
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                if self._stopping.is_set():
+                    return
+                time.sleep(0.05)  # out of descriptors: some will come back
+                continue
+            self._room.acquire()
+            threading.Thread(target=self._converse, args=(connection,), name="host-call", daemon=True).start()
+
+    def _converse(self, connection: socket.socket) -> None:
+        try:
+            with connection:
+                connection.settimeout(PATIENCE)
+                answer = self._hear(connection)
+                if answer is not None:
+                    connection.sendall(answer)
+        except OSError:  # the caller went away
+            self.refused["gone"] += 1
+        finally:
+            self._room.release()
+
+    def _hear(self, connection: socket.socket) -> bytes | None:
+        """The answer to the connection's request; None when there never was a whole one."""
+        if _peer_uid(connection) != os.getuid():
+            return self._refuse("peer", BadValue("You are not the user this host belongs to."))
+        try:
+            line = _read_line(connection)
+            if line is None:
+                self.refused["half"] += 1
+                return None
+            request = protocol.parse(line)
+        except BadValue as error:
+            return self._refuse("request", error)
+        return self._answer(request, line, connection)
+
+    def _refuse(self, what: str, error: HostError) -> bytes:
+        self.refused[what] += 1
+        log.warning("refused %s: %s", what, error.message)
+        return protocol.refusal(error)
+
+    def _answer(self, request: protocol.Request, line: bytes, connection: socket.socket) -> bytes:
+        if request.operation.changes and not request.operation.streams:
+            return self._answers.once(request.id, line, lambda: self._perform(request, connection))
+        return self._perform(request, connection)
+
+    def _perform(self, request: protocol.Request, connection: socket.socket) -> bytes:
+        began = time.monotonic()
+        operation, name = request.operation, deployment_of(request.values)
+        values = dict(request.values)
+        if operation.streams:
+            values["console"] = _Remote(connection, self._stopping).console()
+        try:
+            if operation.changes and request.fence is not None and name is not None:
+                self._fences.pass_through(name, request.fence)
+            answer = protocol.answer(operation, perform(self._host, operation, values))
+            if operation.name == "accounts.remove" and name is not None:
+                self._fences.forget(name)
+            outcome = "ok"
+        except HostError as error:
+            answer, outcome = protocol.refusal(error), error.code
+            self.refused[f"{operation.name}:{error.code}"] += 1
+        except Exception as error:  # the outer edge: a defect of ours must not end the daemon
+            log.exception("%s broke", operation.name)
+            answer = protocol.refusal(HostError(f"The host broke: {type(error).__name__}.", hint="See its log."))
+            outcome = "broke"
+        log.info("%s %s %s %.3fs", operation.name, name or "-", outcome, time.monotonic() - began)
+        return answer
+
+
+class _Remote:
+    """The caller's console, as far as the socket reaches: lines go out, a closed far side means stop."""
+
+    def __init__(self, connection: socket.socket, stopping: threading.Event) -> None:
+        self._connection, self._stopping = connection, stopping
+        self._lock = threading.Lock()
+        self._gone = False
+
+    def console(self) -> Console:
+        return Console(self._emit, self._cancelled)
+
+    def _emit(self, line: str) -> None:
+        if self._gone:
+            return
+        try:
+            with self._lock:
+                self._connection.sendall(protocol.encode({"line": line}))
+        except OSError:
+            self._gone = True
+
+    def _cancelled(self) -> bool:
+        if not self._gone:
+            self._gone = self._stopping.is_set() or _is_closed(self._connection)
+        return self._gone
+
+
+class _Answers:
+    """The last answers by request id: the same request again gets the same answer, and is not done twice."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[str, tuple[bytes, Future[bytes]]] = OrderedDict()
+
+    def once(self, request_id: str, line: bytes, make: Callable[[], bytes]) -> bytes:
+        with self._lock:
+            found = self._kept.get(request_id)
+            if found is None:
+                mine: Future[bytes] = Future()
+                self._kept[request_id] = (line, mine)
+                while len(self._kept) > ANSWERS_KEPT:
+                    self._kept.popitem(last=False)
+        if found is None:
+            mine.set_result(make())
+            return mine.result()
+        if found[0] != line:
+            return protocol.refusal(BadValue("id: this id was used for another request."))
+        return found[1].result()
+
+
+def _is_closed(connection: socket.socket) -> bool:
+    readable, _, _ = select.select([connection], [], [], 0)
+    if not readable:
+        return False
+    try:
+        return connection.recv(1, socket.MSG_PEEK) == b""
+    except OSError:
+        return True
+
+
+def _read_line(connection: socket.socket) -> bytes | None:
+    """The request's line, or None when the connection ended first. Raises BadValue when it is too long."""
+    parts: list[bytes] = []
+    size = 0
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        chunk = connection.recv(1 << 16)
+        if not chunk:
+            return None
+        parts.append(chunk)
+        size += len(chunk)
+        if size > protocol.REQUEST_LIMIT:
+            raise BadValue("The request is larger than 4 MiB.")
+        if b"\n" in chunk:
+            line, rest = b"".join(parts).split(b"\n", 1)
+            if rest:
+                raise BadValue("One connection carries one request.")
+            return line
+    return None
+
+
+def _peer_uid(connection: socket.socket) -> int:
+    """Who is at the other end, as the kernel says (unix(7): SO_PEERCRED; getpeereid where that is missing)."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return os.getuid()  # the folder is closed to everybody else
+    packed = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    _, uid, _ = struct.unpack("3i", packed)
+    return int(uid)
