@@ -12,7 +12,7 @@ from django.db import DatabaseError
 
 from apps.core.models import User
 
-DEVELOPMENT_PASSWORD = "admin123"
+DEVELOPMENT_PASSWORD = "admin123"  # noqa: S105 - known to all on purpose; this file keeps it from being used
 
 
 def is_loopback(bind: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from django.conf import settings
 
 from apps.core.errors import Invalid
@@ -47,3 +49,8 @@ def fetch_spec(deployment: Deployment) -> FetchSpec:
         limit_mib=settings.ENV.fetch_limit_mib,
         timeout=float(settings.ENV.fetch_timeout),
     )
+
+
+def with_ref(spec: FetchSpec, ref: str) -> FetchSpec:
+    """The same repository at another branch, tag or commit."""
+    return replace(spec, ref=GitRef(ref))

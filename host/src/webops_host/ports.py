@@ -91,6 +91,10 @@ class Builds(Protocol):
     def django(self, runtime: Runtime, work: DjangoWork, console: Console) -> DjangoFacts:
         """Check, migrate and collect static files in one process. Raises CommandFailed, CommandTimedOut."""
 
+    def carry_static(self, name: DeploymentName, release: int, source: int) -> None:
+        """Have the collected static files of the release `source` in this release too, without copying their contents.
+        Raises NotFound when `source` has no files. Again: nothing."""
+
     def publish(self, name: DeploymentName, release: int, folder: RelativePath) -> Published:
         """Copy a folder of the release's source to its public tree, without links, dot files (except .well-known)
         and .git. Raises NotFound when the folder or its index.html is missing. Again: made anew."""

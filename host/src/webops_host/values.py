@@ -199,11 +199,13 @@ class Runtime:
 class DjangoWork:
     """The release work of a Django project, done in one process: system check, migrate, collectstatic.
 
-    A part that is off was found to have nothing to do: its inputs did not change.
+    A part that is off was found to have nothing to do: its inputs did not change. `static_from` is the release whose
+    collected files are then carried over.
     """
 
     migrate: bool = True
     collectstatic: bool = True
+    static_from: int | None = None
     timeout: float = 900.0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,8 +17,6 @@ from apps.deployments import overrides, repositories
 from apps.deployments.models import Deployment, Wish
 from webops_host.errors import BadValue
 from webops_host.names import RESERVED_NAMES, DeploymentName, GitRef, RelativePath
-
-UNSET: Any = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,42 +57,17 @@ def create(actor: Actor, team: Team, wanted: Wanted) -> Deployment:
     return deployment
 
 
-def change(
-    actor: Actor,
-    deployment: Deployment,
-    *,
-    repository: str = UNSET,
-    ref: str = UNSET,
-    root: str = UNSET,
-    token: str = UNSET,
-    username: str = UNSET,
-    keep_releases: int = UNSET,
-    overrides_: dict[str, Any] = UNSET,
-) -> Deployment:
-    """Change settings; they apply from the next release on. What is not given stays. Raises Invalid."""
+def change(actor: Actor, deployment: Deployment, **wanted: Any) -> Deployment:
+    """Change settings (those in `SETTINGS`); they apply from the next release on. What is not given stays.
+    Raises Invalid with the field, and then nothing is changed."""
     access.require(actor, Capability.CONFIGURE, deployment.team)
-    changes: dict[str, Any] = {}
-    if repository is not UNSET:
-        changes["repository"] = str(repositories.parse(repository, deployment.team)[0])
-    if ref is not UNSET:
-        changes["ref"] = _ref(ref)
-    if root is not UNSET:
-        changes["root"] = _root(root)
-    if token is not UNSET:
-        changes["token"] = token.strip()
-    if username is not UNSET:
-        changes["username"] = username.strip()
-    if keep_releases is not UNSET:
-        if type(keep_releases) is not int or not 1 <= keep_releases <= 50:
-            raise Invalid("Keep 1 to 50 releases.", fields={"keep_releases": ["Use a number from 1 to 50."]})
-        changes["keep_releases"] = keep_releases
-    if overrides_ is not UNSET:
-        changes["overrides"] = overrides.check(overrides_)
-    for name, value in changes.items():
-        setattr(deployment, name, value)
+    for name, value in wanted.items():
+        column, checked = SETTINGS[name]
+        setattr(deployment, column, checked(value, deployment))
+    columns = [SETTINGS[name][0] for name in wanted]
     with transaction.atomic():
-        deployment.save(update_fields=list(changes))
-        audit.record(actor, "deployment.change", team=deployment.team, target=deployment.name, changed=sorted(changes))
+        deployment.save(update_fields=columns)
+        audit.record(actor, "deployment.change", team=deployment.team, target=deployment.name, changed=sorted(columns))
     return deployment
 
 
@@ -148,3 +122,21 @@ def _root(text: str) -> str:
 
 def _embedded() -> Host:
     return Host.objects.get_or_create(name="local", defaults={"kind": "embedded"})[0]
+
+
+def _keep(value: Any) -> int:
+    if type(value) is not int or not 1 <= value <= 50:
+        raise Invalid("Keep 1 to 50 releases.", fields={"keep_releases": ["Use a number from 1 to 50."]})
+    return value
+
+
+SETTINGS: dict[str, tuple[str, Callable[[Any, Deployment], Any]]] = {
+    "repository": ("repository", lambda text, deployment: str(repositories.parse(text, deployment.team)[0])),
+    "ref": ("ref", lambda text, _: _ref(text)),
+    "root": ("root", lambda text, _: _root(text)),
+    "token": ("token", lambda text, _: text.strip()),
+    "username": ("username", lambda text, _: text.strip()),
+    "keep_releases": ("keep_releases", lambda number, _: _keep(number)),
+    "overrides_": ("overrides", lambda data, _: overrides.check(data)),
+}
+"""What a person may change: the column, and the check of what was typed."""

@@ -1,0 +1,46 @@
+"""Making and dropping databases. Deployments get theirs by being deployed."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from apps.core.models import Host as HostRow
+from apps.core.models import Team
+from apps.databases.models import Database, Engine
+from webops_host.names import DeploymentName
+from webops_host.ports import Host
+
+
+class Owner(Protocol):
+    """What a database belongs to; a deployment, seen from below."""
+
+    team: Team
+    host: HostRow
+    database: Database | None
+
+    @property
+    def slug(self) -> DeploymentName: ...
+
+    def save(self, *, update_fields: list[str]) -> None: ...
+
+
+def ensure(host: Host, owner: Owner) -> str:
+    """Have a database of the owner's name and return its URL. Again: the same one."""
+    url = host.databases.ensure(owner.slug)
+    engine = Engine.SQLITE if url.startswith("sqlite:") else Engine.POSTGRES
+    row, _ = Database.objects.get_or_create(
+        host=owner.host, name=str(owner.slug), defaults={"team": owner.team, "engine": engine, "url": url}
+    )
+    if row.url != url:
+        row.url, row.engine = url, engine
+        row.save(update_fields=["url", "engine"])
+    if owner.database != row:
+        owner.database = row
+        owner.save(update_fields=["database"])
+    return url
+
+
+def drop(host: Host, owner: Owner) -> None:
+    """Remove the owner's database with its data. Again: nothing."""
+    host.databases.drop(owner.slug)
+    Database.objects.filter(host=owner.host, name=str(owner.slug)).delete()

@@ -1,0 +1,101 @@
+"""Looking at a commit: its plan, and what changed since the live release."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from apps.core.clock import now
+from apps.deployments import cron, detect, overrides
+from apps.deployments.models import Deployment, Release, Schedule
+from apps.deployments.plan import Plan
+from apps.deployments.tree import Tree
+from webops_host.errors import HostError
+from webops_host.names import CommitId, RelativePath
+from webops_host.ports import Host
+
+
+class VariableMissing(HostError):
+    """A variable that the contract requires is not set. Facts: `key`."""
+
+    code = "variable_missing"
+
+
+def look(host: Host, deployment: Deployment, commit: CommitId) -> Plan:
+    """The plan of a commit under the deployment's settings. Only reads."""
+    name = deployment.slug
+    tree = Tree(host.sources.listing(name, commit), partial(host.sources.read, name, commit))
+    return detect.plan(
+        tree,
+        pythons=host.builds.pythons(),
+        root=RelativePath(deployment.root),
+        overrides=overrides.of(deployment.overrides),
+    )
+
+
+def refuse_missing_variables(deployment: Deployment, plan: Plan) -> None:
+    """Raise VariableMissing for the first variable that the contract requires and nobody set."""
+    given = set(deployment.variables.values_list("key", flat=True)) | set(plan.variables)
+    for wanted in plan.wanted:
+        by_contract = wanted.where.startswith(("webops.toml", "pyproject.toml"))
+        if wanted.required and by_contract and not wanted.generate and wanted.key not in given:
+            raise VariableMissing(
+                f"The contract requires the variable {wanted.key}, and it is not set: {wanted.reason}",
+                hint=f"Set it: webops env {deployment.name} set {wanted.key}=…",
+                facts={"key": str(wanted.key), "where": wanted.where},
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """What the live release did already with the same inputs. `statics` is the release that holds the files."""
+
+    migrations: bool = False
+    statics: int | None = None
+    facts: dict[str, Any] | None = None
+
+
+def unchanged_since_live(release: Release, plan: Plan) -> Unchanged:
+    """Compare digests with the release that is live, if its work can be taken over."""
+    live = release.deployment.live
+    before = live.plan if live is not None else None
+    if live is None or before is None or before.django is None or plan.django is None:
+        return Unchanged()
+    same_around = (
+        live.facts.get("environment") == release.facts.get("environment")
+        and before.django.settings == plan.django.settings
+        and before.node == plan.node is None
+        and before.build == plan.build is None
+        and _variables(live) == _variables(release)
+    )
+    if not same_around or "django" not in live.facts:
+        return Unchanged()
+    return Unchanged(
+        migrations=bool(plan.django.migrations) and before.django.migrations == plan.django.migrations,
+        statics=live.files if plan.django.statics and before.django.statics == plan.django.statics else None,
+        facts=live.facts["django"],
+    )
+
+
+def _variables(release: Release) -> dict[str, str]:
+    """Those that settings could look at; the release's own number and commit change with each."""
+    values: dict[str, str] = json.loads(release.variables or "{}")
+    return {key: value for key, value in values.items() if key not in ("WEBOPS_RELEASE", "WEBOPS_COMMIT")}
+
+
+def sync_schedules(release: Release) -> None:
+    """The contract's cron entries as rows: those of the live release, no others. Again: nothing changes."""
+    plan = release.plan
+    wanted = {(entry.schedule, entry.command.line) for entry in plan.cron} if plan else set()
+    rows = {(row.expression, row.command): row for row in release.deployment.schedules.all()}
+    for key in rows.keys() - wanted:
+        rows[key].delete()
+    for expression, command in wanted - rows.keys():
+        Schedule.objects.create(
+            deployment=release.deployment,
+            expression=expression,
+            command=command,
+            next_at=cron.parse(expression).next_after(now()),
+        )

@@ -1,0 +1,134 @@
+"""After a worker died: look at the machine, then finish or undo what it left.
+
+If the switch was made, the release is live and only tidied up; otherwise the candidate is removed, the release fails
+with the step it died in, and the one before still serves.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from django.db import transaction
+
+from apps.core import work
+from apps.core.clock import now
+from apps.core.models import Host as HostRow
+from apps.deployments import keeping, running, steps
+from apps.deployments.models import Deployment, Release, ReleaseKind, State, StepState
+from webops_host.errors import HostError, NotFound
+from webops_host.ports import Host
+
+log = logging.getLogger("webops.reaper")
+OWNER = "reaper"
+
+
+def reap(connect: Callable[[HostRow], Host]) -> int:
+    """Settle every running release whose lease ran out. Returns how many. Again: nothing."""
+    lost = Release.objects.filter(state=State.RUNNING, deployment__in=Deployment.objects.filter(work.free(now())))
+    settled = 0
+    for release in lost.select_related("deployment__host", "deployment__team"):
+        lane = Deployment.objects.filter(pk=release.deployment_id)
+        if not work.claim(lane, OWNER):
+            continue
+        release.deployment.refresh_from_db()
+        fence = release.deployment.fence
+        try:
+            settle(release, connect(release.deployment.host).fenced(release.deployment.slug, fence))
+            settled += 1
+        except HostError as error:
+            log.warning("%s can not be settled now: %s", release, error.message)
+        finally:
+            work.release(lane, OWNER, fence)
+    return settled + _unfinished(connect)
+
+
+def settle(release: Release, host: Host) -> None:
+    """Bring one abandoned release to an end state, after looking at what serves."""
+    address = host.sites.address(release.deployment.slug)
+    switched = (
+        release.kind != ReleaseKind.INSPECT
+        and address is not None
+        and address.release == release.files
+        and _reached_switch(release)
+    )
+    if switched and address is not None:
+        steps.mark_live(release, address.url)
+        _tidy(release, host)
+        _note_steps(release, "finished after the worker died")
+        return
+    _undo(release, host)
+    step = release.steps.exclude(state__in=(StepState.DONE, StepState.SKIPPED)).first()
+    name = step.name if step else "start"
+    _note_steps(release, "the worker died here")
+    with transaction.atomic():
+        release.state, release.finished_at, release.failure = State.FAILED, now(), "worker_died"
+        release.cause = f"The worker died during the step “{name}”."
+        release.hint = "Nothing of it is live. Deploy again."
+        release.save(update_fields=["state", "finished_at", "failure", "cause", "hint"])
+
+
+def _reached_switch(release: Release) -> bool:
+    return release.steps.filter(name="switch").exclude(state=StepState.WAITING).exists()
+
+
+def _undo(release: Release, host: Host) -> None:
+    """Remove the candidate's units and files, unless something else lives on them."""
+    name = release.deployment.slug
+    live = release.deployment.live
+    if release.files is None or (live is not None and live.files == release.files):
+        return
+    for status in host.processes.status(name):
+        if status.ref.release == release.files:
+            host.processes.remove(status.ref)
+    address = host.sites.address(name)
+    if address is not None and address.release == release.files:
+        _serve_before(live, host, release)
+    if release.kind == ReleaseKind.DEPLOY:
+        host.accounts.discard(name, release.files)
+
+
+def _serve_before(live: Release | None, host: Host, release: Release) -> None:
+    if live is None:
+        host.sites.unpublish(release.deployment.slug)
+    else:
+        running.start(host, live)
+
+
+def _tidy(release: Release, host: Host) -> None:
+    try:
+        running.start(host, release)
+        running.remove_other_units(host, release)
+        keeping.prune(host, release.deployment)
+    except NotFound as error:
+        log.warning("%s: %s", release, error.message)
+    Release.objects.filter(pk=release.pk).update(finished_at=now())
+
+
+def _note_steps(release: Release, note: str) -> None:
+    rows = release.steps.filter(state=StepState.RUNNING)
+    state = StepState.DONE if release.state == State.LIVE else StepState.FAILED
+    rows.update(state=state, note=note, finished_at=now())
+
+
+def _unfinished(connect: Callable[[HostRow], Host]) -> int:
+    """Live releases whose worker died while tidying up after the switch."""
+    rows = Release.objects.filter(
+        state=State.LIVE, finished_at=None, deployment__in=Deployment.objects.filter(work.free(now()))
+    ).select_related("deployment__host", "deployment__team")
+    count = 0
+    for release in rows:
+        lane = Deployment.objects.filter(pk=release.deployment_id)
+        if not work.claim(lane, OWNER):
+            continue
+        release.deployment.refresh_from_db()
+        fence = release.deployment.fence
+        try:
+            _tidy(release, connect(release.deployment.host).fenced(release.deployment.slug, fence))
+            _note_steps(release, "finished after the worker died")
+            count += 1
+        except HostError as error:
+            log.warning("%s can not be tidied up now: %s", release, error.message)
+        finally:
+            work.release(lane, OWNER, fence)
+    return count

@@ -1,0 +1,17 @@
+"""Removing a deployment from its host and from the rows."""
+
+from __future__ import annotations
+
+from apps.databases import actions as databases
+from apps.deployments import logs
+from apps.deployments.models import Deployment
+from webops_host.ports import Host
+
+
+def remove(deployment: Deployment, host: Host) -> None:
+    """Everything of it: units, site, files, database, logs, rows. Again after a crash: goes on where it was."""
+    host.accounts.remove(deployment.slug)
+    databases.drop(host, deployment)
+    for release_id in deployment.releases.values_list("pk", flat=True):
+        logs.path(release_id).unlink(missing_ok=True)
+    deployment.delete()

@@ -1,0 +1,219 @@
+"""The local worker: takes rows that wait, one at a time per deployment, and never trusts that it will finish.
+
+It listens for the doorbell and looks at the rows anyway once a second. A second thread renews the leases of what runs,
+and hands on cancels, deadlines and lost leases.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import uuid
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.db import close_old_connections, connections
+from django.db.models import F, Q
+
+from apps.core import hosts, queue, work
+from apps.core.clock import now
+from apps.core.models import Host as HostRow
+from apps.deployments import pipeline, reaper, removal, schedules
+from apps.deployments.models import Deployment, Release, State, Wish
+from webops_host.errors import HostError
+from webops_host.ports import Host
+
+log = logging.getLogger("webops.worker")
+LOOK_SECONDS = 1.0
+PULSE_SECONDS = 0.25
+RENEW_EVERY = 16  # pulses: a lease of 20 s is renewed every 4 s
+REAP_SECONDS = 15.0
+
+
+@dataclass
+class Job:
+    """A deployment this worker holds, and what runs on it."""
+
+    deployment_id: int
+    fence: int
+    signals: pipeline.Signals = field(default_factory=pipeline.Signals)
+    release_id: int | None = None
+
+
+class Worker:
+    """`run` until `stop` is called. Stopping lets running releases go on for their next worker: their leases end."""
+
+    def __init__(self, *, concurrency: int = 2, connect: Callable[[HostRow], Host] = hosts.of) -> None:
+        self.owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:6]}"
+        self._connect = connect
+        self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="release")
+        self._concurrency = concurrency
+        self._jobs: dict[int, Job] = {}
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._running: list[Future[None]] = []
+        self._reaped_at: datetime | None = None
+
+    def run(self) -> None:
+        """Work until stopped."""
+        pulse = threading.Thread(target=self._pulse, name="pulse", daemon=True)
+        pulse.start()
+        with self._bell() as bell:
+            while not self._stopping.is_set():
+                self._round()
+                try:
+                    bell.recv(64)
+                except TimeoutError:
+                    continue
+        self._pool.shutdown(wait=True)
+        pulse.join()
+
+    def stop(self) -> None:
+        """End: nothing new is taken, and what runs is cancelled as by a restart. Safe in a signal handler."""
+        self._stopping.set()
+        for job in list(self._jobs.values()):
+            job.signals.reason = "The worker was stopped."
+            job.signals.cancel.set()
+        queue.ring_now()
+
+    def work_once(self) -> None:
+        """Do everything that waits now, and return when it is done. For tests and one-off runs."""
+        while True:
+            self._round()
+            running = self._futures()
+            if not running:
+                return
+            for future in running:
+                future.result()
+
+    # --- taking work ---------------------------------------------------------------------------------------------
+
+    def _round(self) -> None:
+        close_old_connections()
+        try:
+            if self._due():
+                reaper.reap(self._connect)
+            schedules.run_due(self._connect, self._stopping.is_set)
+            self._take_waiting()
+        except Exception:  # the outer edge: a passing fault of the database must not end the worker
+            log.exception("a look at the waiting rows failed; looking again")
+
+    def _due(self) -> bool:
+        if self._reaped_at is not None and (now() - self._reaped_at).total_seconds() < REAP_SECONDS:
+            return False
+        self._reaped_at = now()
+        queue.beat(self.owner)
+        return True
+
+    def _take_waiting(self) -> None:
+        waiting = (
+            Deployment.objects.filter(work.free(now()))
+            .filter(Q(releases__state=State.QUEUED) | Q(wish=Wish.DELETED))
+            .exclude(releases__state=State.RUNNING)
+            .order_by("releases__created_at", "pk")
+            .values_list("pk", flat=True)
+            .distinct()
+        )
+        for deployment_id in waiting:
+            if len(self._jobs) >= self._concurrency or self._stopping.is_set():
+                return
+            self._take(deployment_id)
+
+    def _take(self, deployment_id: int) -> None:
+        """Claim the lane, then what waits in it, and start a thread for it."""
+        lane = Deployment.objects.filter(pk=deployment_id)
+        if deployment_id in self._jobs or not work.claim(lane, self.owner):
+            return
+        deployment = lane.select_related("host", "team").get()
+        job = Job(deployment_id, deployment.fence)
+        act = self._claimed(deployment, job)
+        if act is None:
+            work.release(lane, self.owner, job.fence)
+            return
+        with self._lock:
+            self._jobs[deployment_id] = job
+        future = self._pool.submit(self._work, job, act)
+        with self._lock:
+            self._running = [*self._futures(), future]
+
+    def _futures(self) -> list[Future[None]]:
+        return [future for future in self._running if not future.done()]
+
+    def _claimed(self, deployment: Deployment, job: Job) -> Callable[[], None] | None:
+        host = self._connect(deployment.host).fenced(deployment.slug, job.fence)
+        if deployment.wish == Wish.DELETED:
+            return lambda: removal.remove(deployment, host)
+        release = deployment.releases.filter(state=State.QUEUED).first()
+        if release is None:
+            return None
+        taken = Release.objects.filter(pk=release.pk, state=State.QUEUED).update(
+            state=State.RUNNING, started_at=now(), attempts=F("attempts") + 1
+        )
+        if not taken:
+            return None
+        release.refresh_from_db()
+        release.deployment = deployment
+        job.release_id = release.pk
+        return lambda: pipeline.perform(release, host, job.signals)
+
+    def _work(self, job: Job, act: Callable[[], None]) -> None:
+        """One claimed piece of work, from start to the end of its lease."""
+        try:
+            act()
+        except pipeline.LeaseLost:
+            log.warning("deployment %s was taken over by another worker", job.deployment_id)
+        except HostError as error:
+            log.warning("deployment %s: %s %s", job.deployment_id, error.message, error.hint)
+        except Exception:  # the outer edge of a task
+            log.exception("work on deployment %s failed", job.deployment_id)
+        finally:
+            with self._lock:
+                self._jobs.pop(job.deployment_id, None)
+            work.release(Deployment.objects.filter(pk=job.deployment_id), self.owner, job.fence)
+            connections.close_all()
+            queue.ring_now()
+
+    # --- the pulse -----------------------------------------------------------------------------------------------
+
+    def _pulse(self) -> None:
+        count = 0
+        while not self._stopping.wait(PULSE_SECONDS) or self._jobs:
+            count += 1
+            for job in list(self._jobs.values()):
+                try:
+                    self._tend(job, renew=count % RENEW_EVERY == 0)
+                except Exception:  # the outer edge: leases outlive a passing fault of the database
+                    log.exception("could not renew the lease of deployment %s", job.deployment_id)
+            if self._stopping.is_set():
+                threading.Event().wait(PULSE_SECONDS)
+        connections.close_all()
+
+    def _tend(self, job: Job, *, renew: bool) -> None:
+        """Renew, and pass on what the rows say of the running release."""
+        lane = Deployment.objects.filter(pk=job.deployment_id)
+        if renew and not work.renew(lane, self.owner, job.fence):
+            job.signals.lost.set()
+        if job.release_id is None or job.signals.cancel.is_set():
+            return
+        row = Release.objects.filter(pk=job.release_id).values_list("cancel_requested", "deadline_at").first()
+        if row is None:
+            return
+        cancel, deadline = row
+        if deadline is not None and deadline < now():
+            job.signals.reason = "It took longer than the platform allows."
+            cancel = True
+        if cancel:
+            job.signals.cancel.set()
+
+    def _bell(self) -> socket.socket:
+        path = queue.doorbell()
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.unlink(missing_ok=True)
+        bell = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        bell.bind(str(path))
+        bell.settimeout(LOOK_SECONDS)
+        return bell
