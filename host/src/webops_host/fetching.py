@@ -41,7 +41,9 @@ class Fetch:
         if not (self.mirror / "HEAD").is_file():
             shutil.rmtree(self.mirror, ignore_errors=True)
             runner.run(git.init(self.mirror))
-        elif _packs(self.mirror) > MAX_PACKS or size(self.mirror) > self.spec.limit_mib << 19:
+        elif (packs := _packs(self.mirror)) > MAX_PACKS or (
+            packs > 5 and size(self.mirror) > self.spec.limit_mib << 19
+        ):
             runner.run(git.repack(self.mirror), check=False)
         ref = self.spec.ref
         if ref is None or ref == "HEAD":
