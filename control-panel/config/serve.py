@@ -1,0 +1,55 @@
+"""Serves the panel with uvicorn, on a listening socket that was handed down or on WEBOPS_BIND.
+
+A handed-down socket stays open while the panel restarts, so a request then waits instead of failing.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+
+import django
+import uvicorn
+from django.conf import settings
+from django.core.checks import Tags, run_checks
+
+DRAIN = 5  # seconds that open requests, live streams among them, have at the end
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    django.setup()
+    for message in run_checks(tags=[Tags.security]):
+        if message.is_serious():
+            sys.exit(f"{message.msg}\n{message.hint or ''}".strip())
+    with _listener() as listener:
+        uvicorn.Server(_config()).run(sockets=[listener])
+
+
+def _config() -> uvicorn.Config:
+    return uvicorn.Config(
+        "config.asgi:application",
+        lifespan="off",
+        loop="asyncio",
+        ws="none",
+        server_header=False,
+        proxy_headers=False,
+        access_log=False,
+        log_config=None,
+        timeout_graceful_shutdown=DRAIN,
+    )
+
+
+def _listener() -> socket.socket:
+    handed = os.environ.pop("WEBOPS_LISTEN_FD", "")
+    if handed:
+        return socket.socket(fileno=int(handed))
+    name, _, port = settings.ENV.bind.rpartition(":")
+    name = name.strip("[]")
+    family = socket.AF_INET6 if ":" in name else socket.AF_INET
+    return socket.create_server((name, int(port)), family=family, backlog=512)
+
+
+if __name__ == "__main__":
+    main()
