@@ -6,7 +6,11 @@ lease ran out. Claiming twice fails the second time, so a doorbell that rings tw
 
 from __future__ import annotations
 
+import os
+import socket
+import uuid
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from django.db import models
@@ -53,3 +57,35 @@ def renew(rows: models.QuerySet[Any], owner: str, fence: int) -> bool:
 def release(rows: models.QuerySet[Any], owner: str, fence: int) -> None:
     """Give the lease back. Giving back what was taken over does nothing."""
     rows.filter(lease_owner=owner, fence=fence).update(lease_owner="", lease_until=None)
+
+
+def new_owner() -> str:
+    """A name for a worker: machine, process, when that process began, and a random part."""
+    return f"{socket.gethostname()}:{os.getpid()}:{_began(os.getpid())}:{uuid.uuid4().hex[:6]}"
+
+
+def is_gone(owner: str) -> bool:
+    """Whether an owner was a process of this machine that is no more. Of another machine's nothing is known: False."""
+    machine, _, rest = owner.partition(":")
+    pid, _, rest = rest.partition(":")
+    if machine != socket.gethostname() or not pid.isdigit():
+        return False
+    return _began(int(pid)) != rest.partition(":")[0]
+
+
+def _began(pid: int) -> str:
+    """When a process started, in clock ticks since boot (proc_pid_stat(5), field 22); empty when it is not there."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return ""
+    state, *_ = fields = stat.rpartition(")")[2].split()
+    return "" if state == "Z" else fields[19]
+
+
+def expire_dead(rows: models.QuerySet[Any]) -> None:
+    """End the leases among `rows` whose owners died on this machine, without waiting for their time."""
+    owners = rows.exclude(lease_owner="").values_list("lease_owner", flat=True).distinct()
+    gone = [owner for owner in owners if is_gone(owner)]
+    if gone:
+        rows.filter(lease_owner__in=gone).update(lease_until=now())

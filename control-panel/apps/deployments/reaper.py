@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable
 
 from django.db import transaction
+from django.db.models import Q
 
 from apps.core import work
 from apps.core.clock import now
@@ -20,31 +21,40 @@ from webops_host.errors import HostError, NotFound
 from webops_host.ports import Host
 
 log = logging.getLogger("webops.reaper")
-OWNER = "reaper"
 
 
 def reap(connect: Callable[[HostRow], Host]) -> int:
-    """Settle every running release whose lease ran out. Returns how many. Again: nothing."""
-    lost = Release.objects.filter(state=State.RUNNING, deployment__in=Deployment.objects.filter(work.free(now())))
-    settled = 0
-    for release in lost.select_related("deployment__host", "deployment__team"):
-        lane = Deployment.objects.filter(pk=release.deployment_id)
-        if not work.claim(lane, OWNER):
-            continue
-        release.deployment.refresh_from_db()
-        fence = release.deployment.fence
-        try:
-            settle(release, connect(release.deployment.host).fenced(release.deployment.slug, fence))
-            settled += 1
-        except HostError as error:
-            log.warning("%s can not be settled now: %s", release, error.message)
-        finally:
-            work.release(lane, OWNER, fence)
-    return settled + _unfinished(connect)
+    """Settle every release that a dead worker left running, or live but not tidied up. Returns how many. Again: 0."""
+    work.expire_dead(Deployment.objects.all())
+    free = Deployment.objects.filter(work.free(now()))
+    lost = Q(state=State.RUNNING) | Q(state=State.LIVE, finished_at=None)
+    rows = Release.objects.filter(lost, deployment__in=free).select_related("deployment__host", "deployment__team")
+    return sum(_claimed(release, connect) for release in rows)
+
+
+def _claimed(release: Release, connect: Callable[[HostRow], Host]) -> bool:
+    """Settle one release while holding its deployment's lease. False: somebody else holds it, or it must wait."""
+    owner, lane = work.new_owner(), Deployment.objects.filter(pk=release.deployment_id)
+    if not work.claim(lane, owner):
+        return False
+    release.deployment.refresh_from_db()
+    fence = release.deployment.fence
+    try:
+        settle(release, connect(release.deployment.host).fenced(release.deployment.slug, fence))
+    except HostError as error:
+        log.warning("%s can not be settled now: %s", release, error.message)
+        return False
+    finally:
+        work.release(lane, owner, fence)
+    return True
 
 
 def settle(release: Release, host: Host) -> None:
     """Bring one abandoned release to an end state, after looking at what serves."""
+    if release.state == State.LIVE:
+        _tidy(release, host)
+        _note_steps(release, "finished after the worker died")
+        return
     address = host.sites.address(release.deployment.slug)
     switched = (
         release.kind != ReleaseKind.INSPECT
@@ -109,26 +119,3 @@ def _note_steps(release: Release, note: str) -> None:
     rows = release.steps.filter(state=StepState.RUNNING)
     state = StepState.DONE if release.state == State.LIVE else StepState.FAILED
     rows.update(state=state, note=note, finished_at=now())
-
-
-def _unfinished(connect: Callable[[HostRow], Host]) -> int:
-    """Live releases whose worker died while tidying up after the switch."""
-    rows = Release.objects.filter(
-        state=State.LIVE, finished_at=None, deployment__in=Deployment.objects.filter(work.free(now()))
-    ).select_related("deployment__host", "deployment__team")
-    count = 0
-    for release in rows:
-        lane = Deployment.objects.filter(pk=release.deployment_id)
-        if not work.claim(lane, OWNER):
-            continue
-        release.deployment.refresh_from_db()
-        fence = release.deployment.fence
-        try:
-            _tidy(release, connect(release.deployment.host).fenced(release.deployment.slug, fence))
-            _note_steps(release, "finished after the worker died")
-            count += 1
-        except HostError as error:
-            log.warning("%s can not be tidied up now: %s", release, error.message)
-        finally:
-            work.release(lane, OWNER, fence)
-    return count

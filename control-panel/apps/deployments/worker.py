@@ -7,12 +7,10 @@ and hands on cancels, deadlines and lost leases.
 from __future__ import annotations
 
 import logging
-import os
 import socket
 import threading
-import uuid
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -47,15 +45,22 @@ class Job:
 class Worker:
     """`run` until `stop` is called. Stopping lets running releases go on for their next worker: their leases end."""
 
-    def __init__(self, *, concurrency: int = 2, connect: Callable[[HostRow], Host] = hosts.of) -> None:
-        self.owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:6]}"
+    def __init__(
+        self,
+        *,
+        concurrency: int = 2,
+        connect: Callable[[HostRow], Host] = hosts.of,
+        executor: Executor | None = None,
+    ) -> None:
+        self.owner = work.new_owner()
         self._connect = connect
-        self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="release")
+        self._pool = executor or ThreadPoolExecutor(concurrency, thread_name_prefix="release")
         self._concurrency = concurrency
         self._jobs: dict[int, Job] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._running: list[Future[None]] = []
+        self._taken = 0
         self._reaped_at: datetime | None = None
 
     def run(self) -> None:
@@ -83,12 +88,11 @@ class Worker:
     def work_once(self) -> None:
         """Do everything that waits now, and return when it is done. For tests and one-off runs."""
         while True:
+            before = self._taken
             self._round()
-            running = self._futures()
-            if not running:
+            wait(self._running)
+            if self._taken == before:
                 return
-            for future in running:
-                future.result()
 
     # --- taking work ---------------------------------------------------------------------------------------------
 
@@ -136,12 +140,9 @@ class Worker:
             return
         with self._lock:
             self._jobs[deployment_id] = job
+        self._taken += 1
         future = self._pool.submit(self._work, job, act)
-        with self._lock:
-            self._running = [*self._futures(), future]
-
-    def _futures(self) -> list[Future[None]]:
-        return [future for future in self._running if not future.done()]
+        self._running = [*(other for other in self._running if not other.done()), future]
 
     def _claimed(self, deployment: Deployment, job: Job) -> Callable[[], None] | None:
         host = self._connect(deployment.host).fenced(deployment.slug, job.fence)
