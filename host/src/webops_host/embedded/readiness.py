@@ -1,0 +1,167 @@
+"""Waits until a candidate answers a real request, and says why when it does not."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from webops_host.embedded.keeper import Keeper, describe_end
+from webops_host.embedded.programs import Door
+from webops_host.errors import BadValue, Cancelled, NotReady
+from webops_host.values import Console, HealthCheck, Ready, UnitRef, UnitState
+
+EVERY = 0.005
+WARM_UP = 3.0  # seconds for which a bad answer may still become a good one
+LOCKED = (401, 403)  # a page behind a password answers
+BODY_SHOWN = 300
+ANSWER_LIMIT = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    ref: UnitRef
+    door: Door | None
+    keeper: Keeper
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    body: str
+    over: str
+
+
+class _Silent(Exception):
+    """It took the connection and did not answer."""
+
+
+def wait(candidate: Candidate, check: HealthCheck, console: Console) -> Ready:
+    """The first good answer. Raises NotReady, Cancelled."""
+    if candidate.door is None:
+        raise BadValue(f"{candidate.ref} serves no requests.", hint="Check the web process.")
+    request = _request(check)
+    began = time.monotonic()
+    deadline, was_bound, first_bad = began + check.timeout, False, 0.0
+    while True:
+        _still_there(candidate, console)
+        try:
+            answer = _ask(candidate.door, request, lambda: _still_there(candidate, console), deadline)
+        except _Silent:
+            answer, was_bound = None, True
+        now = time.monotonic()
+        if answer is not None:
+            if answer.status < 400 or answer.status in LOCKED:
+                return Ready(answer.status, round(now - began, 3), answer.over)
+            first_bad = first_bad or now
+            if now - first_bad > WARM_UP or now > deadline:
+                raise _bad_status(candidate.ref, check, answer)
+        if now > deadline:
+            raise _too_late(candidate.ref, check, was_bound)
+        time.sleep(EVERY if answer is None else 0.05)
+
+
+def _request(check: HealthCheck) -> bytes:
+    path = check.path if check.path.startswith("/") else f"/{check.path}"
+    lines = (
+        f"GET {path} HTTP/1.1",
+        f"Host: {check.host}",
+        f"X-Forwarded-Proto: {'https' if check.secure else 'http'}",
+        "X-Forwarded-For: 127.0.0.1",
+        "User-Agent: WebOps-health",
+        "Accept: */*",
+        "Connection: close",
+    )
+    if not all(line.isascii() and line.isprintable() for line in lines) or " " in path:
+        raise BadValue("That is not a path to check.", hint="Use a path such as “/health/”.")
+    return "\r\n".join((*lines, "", "")).encode("ascii")
+
+
+def _still_there(candidate: Candidate, console: Console) -> None:
+    if console.cancelled():
+        raise Cancelled("Stopped because somebody asked for it.")
+    status = candidate.keeper.status()
+    if status.state is UnitState.RUNNING:
+        return
+    oom = candidate.keeper.ran_out_of_memory
+    if status.exit_status is None:
+        raise NotReady(f"{candidate.ref} is not running.", facts={"reason": "exited", "oom": oom})
+    how = "ran out of memory" if oom else describe_end(status.exit_status)
+    raise NotReady(
+        f"The program {how} before it answered.",
+        hint="Raise the memory limit." if oom else "Its last lines say why.",
+        facts={"reason": "exited", "exit": status.exit_status, "oom": oom},
+    )
+
+
+def _ask(door: Door, request: bytes, look: Callable[[], None], deadline: float) -> Answer | None:
+    """Its answer over the socket or else the port; None when nothing listens. Raises _Silent."""
+    for over, family, address in (
+        ("socket", socket.AF_UNIX, str(door.socket)),
+        ("port", socket.AF_INET, ("127.0.0.1", door.port)),
+    ):
+        with socket.socket(family) as connection:
+            connection.settimeout(1.0)
+            try:
+                connection.connect(address)
+            except OSError:
+                continue
+            return _converse(connection, request, over, look, deadline)
+    return None
+
+
+def _converse(
+    connection: socket.socket, request: bytes, over: str, look: Callable[[], None], deadline: float
+) -> Answer:
+    received = b""
+    connection.settimeout(0.1)
+    try:
+        connection.sendall(request)
+        while len(received) < ANSWER_LIMIT:
+            if time.monotonic() > deadline:
+                raise _Silent
+            try:
+                chunk = connection.recv(1 << 14)
+            except TimeoutError:
+                look()
+                continue
+            received += chunk
+            head, found, body = received.partition(b"\r\n\r\n")
+            if not chunk or (found and (_status(head) < 400 or len(body) >= BODY_SHOWN)):
+                break
+    except OSError:
+        pass  # a server may reset when it has said everything
+    head, _, body = received.partition(b"\r\n\r\n")
+    status = _status(head)
+    if status == 0:
+        raise _Silent
+    return Answer(status, body.decode(errors="replace")[:BODY_SHOWN], over)
+
+
+def _status(head: bytes) -> int:
+    words = head.split(b"\r\n", 1)[0].split(b" ")
+    good = len(words) >= 2 and words[0].startswith(b"HTTP/1.") and len(words[1]) == 3 and words[1].isdigit()
+    return int(words[1]) if good else 0
+
+
+def _bad_status(ref: UnitRef, check: HealthCheck, answer: Answer) -> NotReady:
+    return NotReady(
+        f"The app answered {answer.status} to GET {check.path}.",
+        hint="Open that page on your own machine with the same settings, or name another path to check.",
+        facts={"reason": "status", "status": answer.status, "over": answer.over, "body": answer.body},
+    )
+
+
+def _too_late(ref: UnitRef, check: HealthCheck, was_bound: bool) -> NotReady:
+    if was_bound:
+        return NotReady(
+            f"The app took connections but did not answer GET {check.path} within {check.timeout:g} s.",
+            hint="Something in the request waits: a database, another service, a lock.",
+            facts={"reason": "timeout"},
+        )
+    return NotReady(
+        f"The program runs, but after {check.timeout:g} s nothing listens on its socket or on $PORT.",
+        hint="Let the web process listen on 127.0.0.1:$PORT.",
+        facts={"reason": "never_bound"},
+    )
