@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Self
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, OuterRef, Prefetch, Q, Subquery
 
 from apps.core.access import Actor
 from apps.core.crypto import EncryptedTextField
@@ -29,6 +29,15 @@ class Wish(models.TextChoices):
 class DeploymentQuerySet(models.QuerySet["Deployment"]):
     def visible_to(self, actor: Actor) -> Self:
         return self.filter(team__in=actor.teams())
+
+    def with_releases(self) -> Self:
+        """For lists: the releases that a status is made of, in one query for all of them."""
+        mine = Release.objects.filter(deployment=OuterRef("deployment"))
+        newest = mine.filter(number__isnull=False).order_by("-number").values("pk")[:1]
+        origin = mine.filter(number=OuterRef("files")).values("started_at")[:1]
+        wanted = Release.objects.filter(Q(state__in=[State.LIVE, *OPEN]) | Q(pk=Subquery(newest)))
+        wanted = wanted.annotate(variables_at=Subquery(origin)).defer("variables", "facts", "evidence")
+        return self.prefetch_related(Prefetch("releases", wanted, to_attr="known_releases"))
 
 
 class Deployment(Leased):
@@ -77,12 +86,32 @@ class Deployment(Leased):
     @property
     def live(self) -> Release | None:
         """The release that the platform last put live, if any."""
+        known = self._known()
+        if known is not None:
+            return next((release for release in known if release.state == State.LIVE), None)
         return self.releases.filter(state=State.LIVE).first()
 
     @property
     def open_release(self) -> Release | None:
         """The release that runs now, or else the one that waits."""
+        known = self._known()
+        if known is not None:
+            waiting = [release for release in known if release.is_open]
+            return max(waiting, key=lambda release: (release.state, release.pk), default=None)
         return self.releases.filter(state__in=OPEN).order_by("-state", "-pk").first()
+
+    @property
+    def newest(self) -> Release | None:
+        """The newest numbered release, whatever became of it."""
+        known = self._known()
+        if known is not None:
+            return max((r for r in known if r.number), key=lambda release: release.number or 0, default=None)
+        return self.releases.exclude(number=None).first()
+
+    def _known(self) -> list[Release] | None:
+        """What `with_releases` brought along, or None."""
+        known: list[Release] | None = self.__dict__.get("known_releases")
+        return known
 
 
 class State(models.TextChoices):

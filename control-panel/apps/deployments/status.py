@@ -69,7 +69,7 @@ def _without_live(deployment: Deployment, open_release: Release | None, at: date
     if open_release is not None:
         doing = "The first release is on its way." if open_release.number else "Looking at the repository."
         return Status(Condition.DEPLOYING, doing, at)
-    last = deployment.releases.exclude(number=None).first()
+    last = deployment.newest
     if last is not None and last.state in (State.FAILED, State.CANCELLED):
         return Status(Condition.FAILED, last.cause or "The first release did not go live.", at)
     return Status(Condition.DRAFT, "Not deployed yet.", at)
