@@ -63,6 +63,37 @@ class Wanted:
     where: str = ""
 
 
+class Role(enum.StrEnum):
+    """What a variable that the code reads means to the platform, and so what it is filled with."""
+
+    OFF = "off"  # DEBUG and the like: False
+    ZERO = "zero"  # the same, read as a number: 0
+    SECRET = "secret"  # made once and kept
+    HOSTS = "hosts"  # host names, with commas
+    HOSTS_SPACED = "hosts_spaced"
+    HOST = "host"  # the first one alone
+    ORIGINS = "origins"  # https://host, with commas
+    ORIGINS_SPACED = "origins_spaced"
+    URL = "url"
+    DATABASE_URL = "database_url"
+    DATABASE_ENGINE = "database_engine"
+    DATABASE_NAME = "database_name"
+    DATABASE_USER = "database_user"
+    DATABASE_PASSWORD = "database_password"  # noqa: S105  the name of a part
+    DATABASE_HOST = "database_host"
+    DATABASE_PORT = "database_port"
+    REDIS = "redis"  # a broker that is not there: the address it usually has
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """A variable that the platform fills because the code reads it under this name."""
+
+    key: VariableKey
+    role: Role
+    where: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Process:
     """A process kind. `web` is the one that serves."""
@@ -119,6 +150,7 @@ class Plan:
     limits: Limits = Limits()
     cron: tuple[Cron, ...] = ()
     wanted: tuple[Wanted, ...] = ()
+    fills: tuple[Fill, ...] = ()
     variables: dict[VariableKey, str] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     problems: tuple[Problem, ...] = ()

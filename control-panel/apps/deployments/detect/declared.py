@@ -1,0 +1,69 @@
+"""What a repository says it depends on, as a value: lines to install, and what else its files said on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from apps.deployments.detect.eras import version
+from apps.deployments.detect.notes import Notes
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One requirement (PEP 508) and where it stands."""
+
+    text: str
+    name: str
+    where: str
+
+    @property
+    def parsed(self) -> Requirement:
+        return Requirement(self.text)
+
+    @property
+    def pinned(self) -> Version | None:
+        """The version of an exact pin (`==1.2`, also `~=1.2` and a lone upper bound), or None."""
+        for clause in self.parsed.specifier:
+            if clause.operator in ("==", "===", "~="):
+                return version(clause.version.removesuffix(".*"))
+        return None
+
+    def with_text(self, text: str) -> Line:
+        return replace(self, text=text, name=canonicalize_name(Requirement(text).name))
+
+
+def line(text: str, where: str) -> Line | None:
+    """The line, or None when it is not PEP 508."""
+    try:
+        parsed = Requirement(text.strip())
+    except InvalidRequirement:
+        return None
+    return Line(str(parsed), canonicalize_name(parsed.name), where)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A Python version that a file names. A `firm` one (`requires-python` and the like) excludes others."""
+
+    text: str
+    where: str
+    firm: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """`source` is the file that counts, "" when nothing is declared. `resolve` gives the lines for a Python version
+    and says what it left out. `project` is a folder to install as well."""
+
+    source: str = ""
+    resolve: Callable[[str, Notes], tuple[Line, ...]] = lambda python, notes: ()
+    pins: tuple[Line, ...] = ()  # every line, whatever its markers: to judge the era by
+    wishes: tuple[Wish, ...] = ()
+    project: str | None = None
+    locked: bool = False
+    others: tuple[str, ...] = field(default=())  # files that were there and did not count
