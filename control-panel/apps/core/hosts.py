@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from django.conf import settings
 
@@ -16,7 +17,7 @@ Connect = Callable[[HostRow], ports.Host]
 
 
 def _client(row: HostRow) -> ports.Host:
-    return HostClient(row.socket or str(Layout(settings.ENV.install_path).daemon_socket))
+    return HostClient(Path(row.socket) if row.socket else Layout(settings.ENV.install_path).daemon_socket)
 
 
 class _Directory:
