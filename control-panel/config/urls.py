@@ -7,6 +7,7 @@ from django.urls import include, path
 from apps.api.urls import api
 
 urlpatterns = [
+    path("account/tokens/", include("apps.api.pages")),
     path("account/", include("allauth.account.urls")),
     path("api/v1/", api.urls),
     path("", include("apps.core.urls")),

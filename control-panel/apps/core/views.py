@@ -1,0 +1,100 @@
+"""Pages of the platform itself: the account, the team, its Git servers and its audit log."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db import connection
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.templatetags.static import static
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from apps.core import access
+from apps.core.access import Capability
+from apps.core.actions import git_servers as servers
+from apps.core.doors import Permissions, Request, permissions, refuse
+from apps.core.errors import Conflict, Invalid
+from apps.core.forms import GitServerForm
+from apps.core.models import AuditRecord, GitServer, Team
+
+RECORDS_PER_PAGE = 50
+
+
+@require_safe
+def home(request: Request) -> HttpResponse:
+    return redirect("deployments:list")
+
+
+@require_safe
+def healthz(request: HttpRequest) -> HttpResponse:
+    """Whether the panel and its database answer; for load balancers and start scripts."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    return HttpResponse("ok\n", content_type="text/plain", headers={"Cache-Control": "no-store"})
+
+
+@require_safe
+def favicon(request: HttpRequest) -> HttpResponse:
+    return redirect(static("favicon.svg"))
+
+
+@require_safe
+def account(request: Request) -> HttpResponse:
+    return render(request, "core/account.html")
+
+
+def _team(request: Request, slug: str) -> tuple[Team, Permissions]:
+    team = access.one(request.actor.teams(), slug=slug)
+    return team, permissions(request.actor, team)
+
+
+@require_safe
+def team(request: Request, slug: str) -> HttpResponse:
+    found, may = _team(request, slug)
+    members = found.memberships.select_related("user").order_by("user__username")
+    return render(request, "core/team.html", {"team": found, "may": may, "members": members, "tab": "team"})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def git_servers(request: Request, slug: str) -> HttpResponse:
+    found, may = _team(request, slug)
+    form = GitServerForm(request.POST or None)
+    if request.method == "POST":
+        access.require(request.actor, Capability.ADMINISTER, found)
+        if form.is_valid():
+            try:
+                row = servers.add(request.actor, found, **form.cleaned_data)
+            except (Invalid, Conflict) as error:
+                refuse(form, error)
+            else:
+                messages.success(request, f"Repositories on {row.name} can be deployed now.")
+                return redirect("core:git-servers", slug=slug)
+    shown = {
+        "team": found,
+        "may": may,
+        "form": form,
+        "servers": found.git_servers.order_by("name", "port"),
+        "everyone": settings.ENV.git_hosts,
+        "tab": "git",
+    }
+    return render(request, "core/git_servers.html", shown, status=400 if form.errors else 200)
+
+
+@require_POST
+def forget_git_server(request: Request, slug: str, pk: int) -> HttpResponse:
+    found, _ = _team(request, slug)
+    server = access.one(GitServer.objects.filter(team=found), pk=pk)
+    servers.remove(request.actor, server)
+    messages.success(request, f"{server.name} is no longer allowed.")
+    return redirect("core:git-servers", slug=slug)
+
+
+@require_safe
+def audit_log(request: Request, slug: str) -> HttpResponse:
+    """Everyone in the team may read what was done in it."""
+    found, may = _team(request, slug)
+    records = AuditRecord.objects.filter(team=found).order_by("-at", "-pk")
+    page = Paginator(records, RECORDS_PER_PAGE).get_page(request.GET.get("page"))
+    return render(request, "core/audit.html", {"team": found, "may": may, "page": page, "tab": "audit"})
