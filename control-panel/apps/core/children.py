@@ -10,12 +10,12 @@ import fcntl
 import os
 import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from webops_host import runner
 from webops_host.command import Command
@@ -42,6 +42,16 @@ class Program:
     pass_fds: tuple[int, ...] = ()
 
 
+class _Process(Protocol):
+    """What `runner.spawn` gives back, as far as it is used here."""
+
+    pid: int
+    returncode: int | None
+
+    def wait(self) -> int: ...
+    def send_signal(self, sig: int) -> None: ...
+
+
 class Child:
     """A program that is kept running. Its files are `<run>/<name>.pid` and `<logs>/<name>.log`."""
 
@@ -49,7 +59,7 @@ class Child:
         self.program = program
         self.log = Log(logs / f"{program.name}.log")
         self._cwd, self._pid_file = cwd, run / f"{program.name}.pid"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: _Process | None = None
         self._began = self._due = 0.0
         self._falls = 0
 

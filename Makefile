@@ -1,0 +1,48 @@
+# What a person does here, and nothing else: CI runs the same.
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check format bench lock
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+
+BIN := control-panel/venv/bin
+PYTEST := $(BIN)/python -m pytest
+SCRIPTS = $$(git ls-files -co --exclude-standard '*.sh' .ci/run)
+# Checks look at no data of a panel that was set up here.
+APART := WEBOPS_VAR=$(CURDIR)/.mypy_cache/var
+# A suite may be empty (pytest's status 5), never failing.
+OR_EMPTY := || [ $$? -eq 5 ]
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+
+setup:  ## what the tests need: environment, and programs from Debian
+	@control-panel/environment.sh --dev
+	@tests/prerequisites.sh
+
+run:  ## the panel, its worker and the embedded host, on this computer
+	@control-panel/quickstart.sh
+
+test: check  ## every check and every test
+	$(PYTEST) -q -m "not slow and not browser and not server" --ignore tests/shape $(OR_EMPTY)
+	$(PYTEST) -q -m "slow and not browser and not server" --durations=15 $(OR_EMPTY)
+	$(PYTEST) -q -m "browser" $(OR_EMPTY)
+
+check:  ## style, types, direction of imports, scripts, migrations, sizes and documentation
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(APART) $(BIN)/mypy host/src cli/src control-panel/apps control-panel/config
+	$(BIN)/lint-imports | tail -n 3
+	$(BIN)/shellcheck $(SCRIPTS)
+	cd control-panel && $(APART) venv/bin/python manage.py makemigrations --check --dry-run
+	cd control-panel && $(APART) venv/bin/python manage.py check
+	$(PYTEST) -q tests/shape
+
+format:  ## put the code into the one form
+	$(BIN)/ruff check --fix --exit-zero .
+	$(BIN)/ruff format .
+
+bench:  ## measure, each path against its floor
+	$(BIN)/python -m bench
+
+lock:  ## choose the newest versions that fit, into the lock files
+	tests/lock.sh

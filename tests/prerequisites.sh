@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Programs that some tests need and that come from Debian: installed when this is root, named when it is not.
+# In CI (CI=true) a missing one is a failure, so that no test is skipped there unseen.
+set -euo pipefail
+
+main() {
+    local -a packages=()
+    read -ra packages <<< "$(missing)"
+    if ((!${#packages[@]})); then return; fi
+    if [[ $(id -u) == 0 ]] && command -v apt-get > /dev/null; then install "${packages[@]}"; fi
+    read -ra packages <<< "$(missing)"
+    if ((!${#packages[@]})); then return; fi
+    printf '%s\n' "Missing, so the tests that need them are skipped: ${packages[*]}" \
+        "    sudo apt-get install -y --no-install-recommends ${packages[*]}" >&2
+    [[ ${CI:-} != true ]]
+}
+
+missing() {
+    local program
+    for program in git:git node:nodejs npm:npm chromium:chromium; do
+        if ! command -v "${program%%:*}" > /dev/null; then printf '%s ' "${program##*:}"; fi
+    done
+}
+
+install() {
+    printf '%s\n' "Installing from Debian: $*"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq && apt-get install -y -qq --no-install-recommends "$@" > /dev/null || true
+}
+
+main
