@@ -63,6 +63,9 @@ def search_path(layout: Layout, runtime: Runtime) -> str:
 
 def _owned(layout: Layout, runtime: Runtime, variables: Mapping[str, str]) -> dict[str, str]:
     name, release = runtime.name, runtime.release
+    paths = [variables.get("PYTHONPATH", "")]
+    if (working_folder(layout, runtime) / "src").is_dir():
+        paths.insert(0, str(working_folder(layout, runtime) / "src"))  # this release's code before an installed copy
     owned = {
         "PATH": search_path(layout, runtime),
         "HOME": str(home(layout, name)),
@@ -75,8 +78,9 @@ def _owned(layout: Layout, runtime: Runtime, variables: Mapping[str, str]) -> di
     if runtime.environment is not None:
         owned["VIRTUAL_ENV"] = str(python_home(layout, name, runtime.environment))
     if runtime.settings is not None:
-        theirs = variables.get("PYTHONPATH", "")
+        paths.insert(0, str(layout.overlay(name, release)))
         owned["DJANGO_SETTINGS_MODULE"] = OVERLAY_MODULE
         owned["WEBOPS_DJANGO_SETTINGS"] = str(runtime.settings)
-        owned["PYTHONPATH"] = os.pathsep.join(filter(None, (str(layout.overlay(name, release)), theirs)))
+    if any(paths):
+        owned["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     return owned
