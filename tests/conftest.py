@@ -33,6 +33,7 @@ from webops_host.fake import FakeHost  # noqa: E402
 
 django_settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 django_settings.ALLOWED_HOSTS = ["panel", "testserver", "localhost", "127.0.0.1"]
+django_settings.STATIC_ROOT = _var.name  # WhiteNoise warns when it is missing
 PASSWORD = "correct horse battery staple"
 
 
