@@ -1,4 +1,5 @@
-"""API tokens: a readable prefix and 256 random bits, of which only a hash is kept."""
+"""Rows of the API: tokens (a readable prefix and 256 random bits, of which only a hash is kept), counters of the
+rate limits, and answers kept for a repeated request."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from django.db import models
 from django.db.models import Q
 
 from apps.core.access import SCOPES
+from apps.core.crypto import EncryptedTextField
 from apps.core.models import Team, User
 
 
@@ -27,3 +29,29 @@ class ApiToken(models.Model):
         db_table = "api_tokens"
         constraints = [models.CheckConstraint(condition=Q(scope__in=list(SCOPES)), name="token_scope_known")]
         ordering = ["-pk"]
+
+
+class Counter(models.Model):
+    """How often something happened in the present window, which ends at a Unix time."""
+
+    key = models.CharField(max_length=80, primary_key=True)
+    hits = models.PositiveIntegerField()
+    ends_at = models.BigIntegerField(db_index=True)
+
+    class Meta:
+        db_table = "api_counters"
+
+
+class KeptAnswer(models.Model):
+    """The answer to a request with an Idempotency-Key, given again when the request comes again. Without a status
+    the first one is still at work. A body may hold a fresh token, so it is encrypted."""
+
+    key = models.CharField(max_length=64, primary_key=True)
+    request = models.CharField(max_length=64)
+    status = models.PositiveSmallIntegerField(null=True)
+    body = EncryptedTextField(default="")
+    content_type = models.CharField(max_length=80, default="")
+    kept_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        db_table = "api_kept_answers"

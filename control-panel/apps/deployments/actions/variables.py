@@ -51,11 +51,11 @@ def unset(actor: Actor, deployment: Deployment, keys: Iterable[str]) -> list[str
 
 def import_dotenv(actor: Actor, deployment: Deployment, text: str, *, replace: bool = False) -> list[str]:
     """Set variables from the text of a `.env` file. Raises Invalid that names the line."""
-    try:
-        pairs = dotenv.parse(text)
-    except dotenv.DotenvInvalid as error:
-        raise Invalid(str(error), hint=error.hint, fields={"dotenv": [str(error)]}) from None
-    return set_many(actor, deployment, dict(pairs), replace=replace)
+    parsed = dotenv.parse(text)
+    if parsed.mistakes:
+        wrong = [f"Line {mistake.line}: {mistake.message}" for mistake in parsed.mistakes]
+        raise Invalid(wrong[0], hint="Write one NAME=value per line.", fields={"dotenv": wrong})
+    return set_many(actor, deployment, dict(parsed.pairs), replace=replace)
 
 
 def _remove(deployment: Deployment, keys: set[str]) -> list[str]:
