@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -157,12 +158,22 @@ def _demand(command: Command, result: runner.Result) -> None:
         return
     if "No space left on device" in result.output:
         raise DiskFull("The disk is full.", hint="Remove old releases or deployments, or enlarge the disk.")
-    raise runner.failed(command, result)
+    error = runner.failed(command, result)
+    raise CommandFailed("The packages could not be installed.", hint=_advice(result.output), facts=error.facts)
+
+
+def _advice(output: str) -> str:
+    if re.search(r"No solution found|unsatisfiable", output):
+        return "The versions asked for do not fit together, or not this Python. The lines above say which."
+    if re.search(r"Failed to build|build backend|error: command .* failed", output):
+        return "A package could not be built here; a newer version of it may have a ready-made wheel."
+    return "The lines above say why."
 
 
 def _show(output: str, console: Console) -> None:
     for line in output.splitlines():
-        console.emit(line)
+        if not line.startswith("Using Python "):
+            console.emit(line)
 
 
 def _ignore(line: str) -> None:

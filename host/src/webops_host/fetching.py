@@ -6,7 +6,6 @@ nothing else, and a long history costs minutes on a slow line.
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from webops_host import git, git_failures, runner
 from webops_host.command import Command
 from webops_host.errors import CommandFailed, CommandTimedOut, DiskFull, FetchFailed
 from webops_host.names import CommitId, GitRef
+from webops_host.sizes import size
 from webops_host.values import Console, FetchSpec, Revision
 
 LOOK_EVERY = 0.25  # seconds between looks at the mirror's size
@@ -185,21 +185,6 @@ class Fetch:
         if size(self.mirror) > self.spec.limit_mib << 20:
             (self.mirror / "HEAD").unlink(missing_ok=True)  # begin anew the next time
             raise git_failures.too_large(self.spec.limit_mib, self.connection.url)
-
-
-def size(folder: Path) -> int:
-    """Bytes of all files below a folder; what vanishes meanwhile counts nothing."""
-    total = 0
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    total += size(Path(entry.path))
-                else:
-                    total += entry.stat(follow_symlinks=False).st_size
-    except FileNotFoundError:
-        return total
-    return total
 
 
 def _packs(mirror: Path) -> int:

@@ -57,7 +57,7 @@ def _change(settings: Settings, name: str, value: Any, why: str) -> None:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    text = repr(str(value) if isinstance(value, os.PathLike) else value)
     return text if len(text) <= 120 else text[:117] + "..."
 
 
@@ -97,9 +97,16 @@ def _debug(settings: Settings) -> None:
 def _allowed_hosts(settings: Settings) -> None:
     hosts = list(settings.get("ALLOWED_HOSTS") or [])
     if "*" not in hosts:
-        missing = [host for host in _words("WEBOPS_HOSTS") + ["localhost", "127.0.0.1", "[::1]"] if host not in hosts]
+        wanted = _words("WEBOPS_HOSTS") + ["localhost", "127.0.0.1", "[::1]"]
+        missing = [host for host in wanted if not _is_allowed(host, hosts)]
         if missing:
             _change(settings, "ALLOWED_HOSTS", hosts + missing, "the site is asked for under these names")
+
+
+def _is_allowed(host: str, hosts: List[Any]) -> bool:
+    return any(
+        host == str(entry) or (str(entry).startswith(".") and ("." + host).endswith(str(entry))) for entry in hosts
+    )
 
 
 def _trusted_origins(settings: Settings) -> None:

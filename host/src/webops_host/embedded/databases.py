@@ -1,0 +1,87 @@
+"""Databases on the embedded host: a SQLite file for each deployment, or a database on a PostgreSQL server that the
+person named."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from pathlib import Path
+from urllib.parse import quote
+
+from webops_host import postgres, runner
+from webops_host.errors import BadValue, CommandFailed, DiskFull
+from webops_host.files import write_whole
+from webops_host.layout import Layout
+from webops_host.names import DeploymentName
+
+FILE = "db.sqlite3"
+BESIDE = ("", "-wal", "-shm", "-journal")
+
+
+class EmbeddedDatabases:
+    """`postgres_url` names a server and an account on it that may make databases and roles; without it, SQLite."""
+
+    def __init__(self, layout: Layout, postgres_url: str = "") -> None:
+        self._layout = layout
+        self._server = postgres.Server.parse(postgres_url) if postgres_url else None
+
+    def ensure(self, name: DeploymentName) -> str:
+        """Have a database; returns its URL, with a password where there is one. The same URL each time.
+
+        Raises CommandFailed, ProgramMissing, DiskFull.
+        """
+        if self._server is None:
+            return self._ensure_file(name)
+        password = self._password(name)
+        runner.run(postgres.ensure(self._server, name, password))
+        return self._server.url_for(name, password)
+
+    def drop(self, name: DeploymentName) -> None:
+        """Remove it with its data. Absent is fine."""
+        for suffix in BESIDE:
+            self._file(name).with_name(FILE + suffix).unlink(missing_ok=True)
+        if self._server is not None:
+            runner.run(postgres.drop(self._server, name))
+            self._password_file(name).unlink(missing_ok=True)
+
+    def size(self, name: DeploymentName) -> int:
+        """Bytes it takes, 0 when absent."""
+        if self._server is None:
+            files = (self._file(name).with_name(FILE + suffix) for suffix in BESIDE)
+            return sum(file.stat().st_size for file in files if file.is_file())
+        try:
+            return int(runner.run(postgres.size(self._server, name)).output.strip() or 0)
+        except (CommandFailed, ValueError):
+            return 0
+
+    def _ensure_file(self, name: DeploymentName) -> str:
+        """Readers and a writer at once from the start: two releases run beside each other for a while."""
+        file = self._file(name)
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            if not file.exists():
+                file.touch(mode=0o600)
+                connection = sqlite3.connect(file)
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.close()
+        except (OSError, sqlite3.Error) as error:
+            raise DiskFull("The database's file can not be written.", hint=str(error)) from error
+        return f"sqlite:///{quote(str(file))}"
+
+    def _file(self, name: DeploymentName) -> Path:
+        return self._layout.data(name).absolute() / FILE
+
+    def _password_file(self, name: DeploymentName) -> Path:
+        return self._layout.state / "databases" / name
+
+    def _password(self, name: DeploymentName) -> str:
+        """Kept before it is used, so that a crash in between leaves one that is set again."""
+        file = self._password_file(name)
+        if file.is_file():
+            password = file.read_text().strip()
+            if not password.isalnum():
+                raise BadValue(f"The kept database password of {name} is damaged.", hint=f"Remove {file}.")
+            return password
+        password = secrets.token_hex(24)
+        write_whole(file, password.encode(), 0o600)
+        return password
