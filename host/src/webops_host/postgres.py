@@ -49,10 +49,10 @@ class Server:
         """From postgres://user:password@host:port/database?sslmode=…; a host that is a folder is a Unix socket's."""
         try:
             parts = urlsplit(url)
-            port = parts.port or 5432
+            options = parse_qs(parts.query)
+            port = int(options.get("port", [parts.port or 5432])[0])
         except ValueError:
             raise BadValue("That is not the address of a PostgreSQL server.", hint=RULE) from None
-        options = parse_qs(parts.query)
         host = options.get("host", [unquote(parts.hostname or "localhost")])[0]
         if parts.scheme not in ("postgres", "postgresql") or not parts.username or host.startswith("-"):
             raise BadValue("That is not the address of a PostgreSQL server.", hint=RULE)
@@ -64,7 +64,7 @@ class Server:
         """What a deployment is given."""
         own = identifier(name)
         is_socket = self.host.startswith("/")
-        options = [("host", self.host)] if is_socket else []
+        options = [("host", self.host), ("port", str(self.port))] if is_socket else []
         options += [("sslmode", self.sslmode)] if self.sslmode else []
         query = "&".join(f"{key}={quote(value, safe='')}" for key, value in options)
         place = "" if is_socket else f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from webops_host import postgres, runner
+from webops_host.command import Command
 from webops_host.errors import BadValue, CommandFailed, DiskFull
 from webops_host.files import write_whole
 from webops_host.layout import Layout
@@ -33,7 +34,7 @@ class EmbeddedDatabases:
         if self._server is None:
             return self._ensure_file(name)
         password = self._password(name)
-        runner.run(postgres.ensure(self._server, name, password))
+        _ask(postgres.ensure(self._server, name, password))
         return self._server.url_for(name, password)
 
     def drop(self, name: DeploymentName) -> None:
@@ -41,7 +42,7 @@ class EmbeddedDatabases:
         for suffix in BESIDE:
             self._file(name).with_name(FILE + suffix).unlink(missing_ok=True)
         if self._server is not None:
-            runner.run(postgres.drop(self._server, name))
+            _ask(postgres.drop(self._server, name))
             self._password_file(name).unlink(missing_ok=True)
 
     def size(self, name: DeploymentName) -> int:
@@ -50,7 +51,7 @@ class EmbeddedDatabases:
             files = (self._file(name).with_name(FILE + suffix) for suffix in BESIDE)
             return sum(file.stat().st_size for file in files if file.is_file())
         try:
-            return int(runner.run(postgres.size(self._server, name)).output.strip() or 0)
+            return int(_ask(postgres.size(self._server, name)).strip() or 0)
         except (CommandFailed, ValueError):
             return 0
 
@@ -85,3 +86,11 @@ class EmbeddedDatabases:
         password = secrets.token_hex(24)
         write_whole(file, password.encode(), 0o600)
         return password
+
+
+def _ask(command: Command) -> str:
+    try:
+        return runner.run(command).output
+    except CommandFailed as error:
+        message = "The PostgreSQL server did not do what was asked."
+        raise CommandFailed(message, hint=str(error.facts.get("last", "")), facts=error.facts) from error
