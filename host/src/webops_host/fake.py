@@ -60,6 +60,7 @@ class Release:
     environment: Digest | None = None
     public: dict[str, bytes] = field(default_factory=dict)
     sealed: bool = False
+    static_from: int | None = None
 
 
 class FakeHost(Ports):
@@ -244,6 +245,11 @@ class _Builds(_Part):
 
     def django(self, runtime: Runtime, work: DjangoWork, console: Console) -> DjangoFacts:
         return self.host.django
+
+    def carry_static(self, name: DeploymentName, release: int, source: int) -> None:
+        if source not in self.host.homes.get(name, {}):
+            raise NotFound(f"Release {source} is not here.", hint="Collect the static files again.")
+        self.host.release(name, release).static_from = source
 
     def publish(self, name: DeploymentName, release: int, folder: RelativePath) -> Published:
         made = self.host.release(name, release)

@@ -134,7 +134,8 @@ class Server:
             log.exception("%s broke", operation.name)
             answer = protocol.refusal(HostError(f"The host broke: {type(error).__name__}.", hint="See its log."))
             outcome = "broke"
-        log.info("%s %s %s %.3fs", operation.name, name or "-", outcome, time.monotonic() - began)
+        level = logging.INFO if operation.changes or outcome != "ok" else logging.DEBUG
+        log.log(level, "%s %s %s %.3fs", operation.name, name or "-", outcome, time.monotonic() - began)
         return answer
 
 

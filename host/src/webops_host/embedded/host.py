@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 from webops_host import codec, ports
 from webops_host.embedded.accounts import EmbeddedAccounts
@@ -56,6 +57,8 @@ class EmbeddedHost:
         """Stop answering, then end all programs. They come back with the next `restore`."""
         self._sites.close()
         self._units.close()
+        with suppress(OSError):
+            self._layout.run.rmdir()
 
     def fenced(self, name: DeploymentName, fence: int) -> ports.Host:
         return FencedHost(self, name, fence, self.fences)

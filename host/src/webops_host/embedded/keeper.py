@@ -241,6 +241,8 @@ class Keeper:
                 break
             if not chunk:
                 is_open = False
+                texts += [journal.text(rest)] if rest else []
+                rest = b""
                 break
             more, rest = journal.split(rest, chunk)
             texts += more

@@ -43,7 +43,8 @@ def wait(candidate: Candidate, check: HealthCheck, console: Console) -> Ready:
         raise BadValue(f"{candidate.ref} serves no requests.", hint="Check the web process.")
     request = _request(check)
     began = time.monotonic()
-    deadline, was_bound, first_bad = began + check.timeout, False, 0.0
+    deadline, was_bound = began + check.timeout, False
+    bad: Answer | None = None  # its last answer that was not good
     while True:
         _still_there(candidate, console)
         try:
@@ -51,15 +52,14 @@ def wait(candidate: Candidate, check: HealthCheck, console: Console) -> Ready:
         except _Silent:
             answer, was_bound = None, True
         now = time.monotonic()
+        if answer is not None and (answer.status < 400 or answer.status in LOCKED):
+            return Ready(answer.status, round(now - began, 3), answer.over)
         if answer is not None:
-            if answer.status < 400 or answer.status in LOCKED:
-                return Ready(answer.status, round(now - began, 3), answer.over)
-            first_bad = first_bad or now
-            if now - first_bad > WARM_UP or now > deadline:
-                raise _bad_status(candidate.ref, check, answer)
+            deadline = deadline if bad is not None else min(deadline, now + WARM_UP)
+            bad = answer
         if now > deadline:
-            raise _too_late(candidate.ref, check, was_bound)
-        time.sleep(EVERY if answer is None else 0.05)
+            raise _too_late(candidate.ref, check, was_bound) if bad is None else _bad_status(candidate.ref, check, bad)
+        time.sleep(EVERY if answer is None else EVERY * 10)
 
 
 def _request(check: HealthCheck) -> bytes:

@@ -50,23 +50,26 @@ class WebServer:
     """Listeners by key. Routes are read when the head of a request has been read, and never in the middle of one."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="web", daemon=True)
+        self._loop: asyncio.AbstractEventLoop
+        self._thread: threading.Thread | None = None
         self._listeners: dict[str, tuple[int, asyncio.Server]] = {}
         self._routes: dict[str, Route] = {}
         self._in_flight: Counter[UnitRef] = Counter()
         self._connections: dict[asyncio.Task[None], str] = {}
 
     def start(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="web", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         """Take no more requests, give those under way a moment, and end."""
-        if not self._thread.is_alive():
+        if self._thread is None:
             return
         self._do(self._leave())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+        self._thread = None
         self._loop.close()
 
     def listen(self, key: str, port: int) -> None:
