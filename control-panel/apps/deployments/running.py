@@ -92,7 +92,7 @@ def _mounts(release: Release) -> tuple[Mount, ...]:
 def health(release: Release) -> HealthCheck:
     decided = plan(release).health
     host = release.deployment.url.split("://", 1)[-1].split("/", 1)[0] or "localhost"
-    return HealthCheck(path=decided.path, host=host, timeout=decided.timeout)
+    return HealthCheck(path=decided.path, host=host, timeout=decided.timeout, missing_ok=decided.path == "/")
 
 
 def start(host: Host, release: Release) -> None:

@@ -19,10 +19,10 @@ from apps.deployments.logs import Writer
 from apps.deployments.models import Deployment, Release, ReleaseKind, State, Variable, Wish
 from apps.deployments.plan import Kind, Plan
 from webops_host import codec
-from webops_host.errors import DiskFull, HostError
+from webops_host.errors import DiskFull, HostError, NotReady
 from webops_host.names import CommitId, VariableKey
 from webops_host.ports import Host
-from webops_host.values import Console, DjangoWork
+from webops_host.values import Console, DjangoWork, UnitRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,9 +258,20 @@ def check(run: Run) -> Outcome:
     web = [unit for unit in running.units(run.release) if unit.serves]
     if not web:
         return Outcome("a static site needs no health check", skipped=True)
-    answer = run.host.processes.ready(web[0].ref, running.health(run.release), run.console())
+    try:
+        answer = run.host.processes.ready(web[0].ref, running.health(run.release), run.console())
+    except NotReady:
+        _show_output(run, web[0].ref)
+        raise
     run.say(f"Answered {answer.status} after {answer.seconds:.2f} s")
     return Outcome(f"answered {answer.status} after {answer.seconds:.2f} s")
+
+
+def _show_output(run: Run, ref: UnitRef) -> None:
+    """What the candidate printed goes into the release's log, as the evidence it is."""
+    for line in run.host.processes.logs(ref.name, limit=400):
+        if line.unit == str(ref):
+            run.say(line.text)
 
 
 def switch(run: Run) -> Outcome:

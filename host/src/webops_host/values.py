@@ -316,13 +316,15 @@ class LogLine:
 class HealthCheck:
     """How a candidate proves itself: `GET path` as `host` over HTTPS-like headers must answer below 400.
 
-    `statuses` widens that. A 401 or 403 counts as alive: a page behind a password answers.
+    A 401 or 403 counts as alive: a page behind a password answers. With `missing_ok` so does a 404: nobody named this
+    path, and an API may have nothing at its root.
     """
 
     path: str = "/"
     host: str = "localhost"
     timeout: float = 60.0
     secure: bool = False
+    missing_ok: bool = False
 
 
 @dataclass(frozen=True, slots=True)

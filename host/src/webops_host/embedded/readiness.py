@@ -52,7 +52,7 @@ def wait(candidate: Candidate, check: HealthCheck, console: Console) -> Ready:
         except _Silent:
             answer, was_bound = None, True
         now = time.monotonic()
-        if answer is not None and (answer.status < 400 or answer.status in LOCKED):
+        if answer is not None and _is_good(answer.status, check):
             return Ready(answer.status, round(now - began, 3), answer.over)
         if answer is not None:
             deadline = deadline if bad is not None else min(deadline, now + WARM_UP)
@@ -60,6 +60,10 @@ def wait(candidate: Candidate, check: HealthCheck, console: Console) -> Ready:
         if now > deadline:
             raise _too_late(candidate.ref, check, was_bound) if bad is None else _bad_status(candidate.ref, check, bad)
         time.sleep(EVERY if answer is None else EVERY * 10)
+
+
+def _is_good(status: int, check: HealthCheck) -> bool:
+    return status < 400 or status in LOCKED or (status == 404 and check.missing_ok)
 
 
 def _request(check: HealthCheck) -> bytes:
