@@ -52,6 +52,11 @@ def read(tree: Tree, start: str, notes: Notes, *, django: bool) -> Declared:
     return replace(chosen, wishes=wishes, others=tuple(dict.fromkeys(others)))
 
 
+def from_file(tree: Tree, path: str, notes: Notes) -> Declared:
+    """What one requirements file declares."""
+    return _requirements_file(tree, path, notes) or Declared()
+
+
 def _in_folder(tree: Tree, folder: str) -> Iterator[tuple[Declared, Notes]]:
     for name, reader in _READERS:
         path = posixpath.join(folder, name)

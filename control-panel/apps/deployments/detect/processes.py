@@ -197,3 +197,10 @@ def _application(word: str) -> bool:
 
 def gunicorn(found: Web, application: str) -> Gunicorn:
     return Gunicorn(DottedName(application), found.asgi, found.workers, found.threads)
+
+
+def on_port(text: str) -> str:
+    """A gunicorn line with a fixed address, put on the port that it will be asked on."""
+    if "gunicorn" not in text or "$PORT" in text or "${PORT" in text:
+        return text
+    return re.sub(r"(?<=\s)(?:-b|--bind)[ =]?\s*[\w.\[\]:/*-]+", "--bind 127.0.0.1:$PORT", text, count=1)

@@ -14,8 +14,7 @@ from apps.deployments.tree import Tree, line_of
 from webops_host.errors import BadValue
 from webops_host.names import PersonKey, VariableKey
 
-EXAMPLES = (".env.example", ".env.sample", ".env.dist", "env.example", ".env.template", "example.env", ".env-example",
-            ".env_example", "sample.env", "env.sample", ".env.local.example", ".env-sample", "env-example")  # fmt: skip
+EXAMPLES = (".env*example*", ".env*sample*", ".env*dist*", ".env*template*", "env*example*", "env*sample*", "example*.env", "sample*.env")
 _SECRET = re.compile(r"SECRET|PASSW|TOKEN|API_?KEY|ACCESS_?KEY|PRIVATE|CREDENTIAL|_KEY$|_PASS$|_PWD$|_DSN$|SALT")
 _SECRET_KEY = re.compile(r"(^|_)SECRET_?KEY(_BASE)?$|^(DJANGO|APP|JWT|SESSION|HASHID\w*)_(SECRET|SALT|KEY)$|^SECRET$|ENCRYPTION_KEY$|^SIGNING_KEY$")
 _OTHERS_SECRET = re.compile(r"AWS|STRIPE|GOOGLE|GITHUB|FACEBOOK|TWITTER|RECAPTCHA|CAPTCHA|PAYPAL|RAZORPAY|TWILIO|CLOUDINARY|OAUTH|AUTH0|LINKEDIN|S3_|MAIL")
@@ -119,12 +118,10 @@ def examples(tree: Tree, folders: Iterable[str]) -> dict[str, tuple[str, str]]:
     """Keys of example files, with their values and where they stand."""
     found: dict[str, tuple[str, str]] = {}
     for folder in folders:
-        for name in EXAMPLES:
-            path = f"{folder}/{name}" if folder else name
-            if tree.has(path):
-                text = tree.text(path)
-                for key, value in dotenv.parse(text).pairs:
-                    found.setdefault(key, (value[:200], f"{path}:{line_of(text, key)}"))
+        for path in tree.glob(*(f"{folder}/{name}" if folder else name for name in EXAMPLES)):
+            text = tree.text(path)
+            for key, value in dotenv.parse(text).pairs:
+                found.setdefault(key, (value[:200], f"{path}:{line_of(text, key)}"))
     return found
 
 
@@ -145,3 +142,15 @@ def from_app_json(app: Mapping[str, Any], path: str, text: str) -> list[Wanted]:
             found.append(Wanted(VariableKey(key), reason, required, generate or is_secret(key), generate,
                                 "" if value is None else str(value)[:200], f"{path}:{line_of(text, key)}"))  # fmt: skip
     return found
+
+
+def with_app_json(needs: Needs, asked: Iterable[Wanted], given: set[str]) -> Needs:
+    """Needs with what app.json says about them: its words, its generated secrets. What the contract sets is met."""
+    merged = {w.key: w for w in needs.wanted}
+    filled = {fill.key for fill in needs.fills}
+    for entry in asked:
+        before = merged.get(entry.key)
+        if entry.key not in filled:
+            merged[entry.key] = replace(entry, required=entry.required or bool(before and before.required and not entry.default))
+    wanted = sorted((w for w in merged.values() if w.key not in given), key=lambda w: (not w.required, w.key))
+    return Needs(tuple(f for f in needs.fills if f.key not in given), tuple(wanted))
