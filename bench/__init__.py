@@ -1,0 +1,1 @@
+"""Measures the platform against plain scripts that do only the unavoidable: `make bench`, or `python -m bench`."""

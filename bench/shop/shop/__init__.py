@@ -1,0 +1,5 @@
+"""A typical Django project, deployed by the benchmarks."""
+
+from .celery import app as celery_app
+
+__all__ = ["celery_app"]
