@@ -9,7 +9,9 @@ class GitServerForm(forms.Form):
     name = forms.CharField(
         label="Host name",
         max_length=253,
-        widget=forms.TextInput(attrs={"placeholder": "git.example.com", "autocapitalize": "none", "spellcheck": "false"}),
+        widget=forms.TextInput(
+            attrs={"placeholder": "git.example.com", "autocapitalize": "none", "spellcheck": "false"}
+        ),
     )
     port = forms.IntegerField(label="Port", initial=443, min_value=1, max_value=65535)
     private = forms.BooleanField(

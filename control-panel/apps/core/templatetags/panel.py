@@ -84,6 +84,8 @@ def field(bound: BoundField, css: str = "") -> dict[str, object]:
 
 
 @register.inclusion_tag("parts/button.html")
-def button(label: str, allowed: Allowed, icon: str = "", css: str = "", name: str = "", value: str = "") -> dict[str, object]:
+def button(
+    label: str, allowed: Allowed, icon: str = "", css: str = "", name: str = "", value: str = ""
+) -> dict[str, object]:
     """A submit button; for somebody whose role does not allow it, it is off and says which role does."""
     return {"label": label, "allowed": allowed, "icon": icon, "css": css, "name": name, "value": value}

@@ -1,0 +1,1 @@
+"""Pages of deployments: they parse, permit, call an action and show."""
