@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-import psutil
+import psutil  # type: ignore[import-untyped]  # it has no types of its own
 
 PR_SET_CHILD_SUBREAPER = 36
 PASSED_ON = ("PATH", "LANG", "TZ", "TMPDIR")
@@ -76,7 +76,7 @@ class Children:
 
 def descendants(root: int | None = None) -> list[psutil.Process]:
     try:
-        return psutil.Process(root).children(recursive=True)
+        return list(psutil.Process(root).children(recursive=True))
     except psutil.NoSuchProcess:
         return []
 

@@ -53,9 +53,10 @@ class Client:
 
     def over(self, name: str, number: int, timeout: float = 300.0) -> Reply:
         """The release when it is over, and tidied up after."""
-        return self._until(
+        found: Reply = self._until(
             lambda: self.release(name, number, wait=20), lambda found: found["finished_at"] is not None, timeout
         )
+        return found
 
     def url(self, name: str, timeout: float = 60.0) -> str:
         """Where the site will answer; the first release reserves it."""

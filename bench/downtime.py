@@ -213,8 +213,10 @@ def _order(size: Size) -> Iterator[str]:
 
 
 def shown(stories: list[Story]) -> str:
-    head = ("site", "requests", "POST", "failed", "by an old release", "p50 / p99 / max ms at switches")
-    head += ("p50 / p99 / max ms otherwise", "generator late p99, ms", "lost by stop and start", "promise")
+    head = (
+        *("site", "requests", "POST", "failed", "by an old release", "p50 / p99 / max ms at switches"),
+        *("p50 / p99 / max ms otherwise", "generator late p99, ms", "lost by stop and start", "promise"),
+    )
     rows = [
         (
             story.site,

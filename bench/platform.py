@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
+import psutil  # type: ignore[import-untyped]  # it has no types of its own
 
 from bench.children import Children, Failed, cpu_seconds, scrubbed
 from bench.client import Client

@@ -22,9 +22,7 @@ PACKAGES = ("django", "uvicorn", "django-ninja", "uv", "psutil")
 def machine() -> dict[str, Any]:
     """What a reader needs to know of where it ran. No names, no paths."""
     memory = next(line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemTotal"))
-    cpus = [
-        line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
-    ]
+    cpus = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     git = subprocess.run(("git", "--version"), capture_output=True, text=True, check=False).stdout.strip()
     return {
         "system": f"{platform.system()} {platform.release()}",
@@ -32,7 +30,7 @@ def machine() -> dict[str, Any]:
         "git": git.removeprefix("git version "),
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
         "cpus": os.cpu_count(),
-        "cpu": cpus[0] if cpus else platform.machine(),
+        "cpu": cpus[0].partition(": ")[2] if cpus else platform.machine(),
         "memory_mib": int(memory.split()[1]) // 1024,
         "load": os.getloadavg(),
         "steal": _steal(),

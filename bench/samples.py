@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import random
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.support.git_server import Repository, git
@@ -24,7 +25,7 @@ WORDS = ("river stone light winter garden paper window letter morning bridge sil
 BROKEN = {
     "import": {"shop/urls.py": "import a_package_that_nobody_has\n"},
     "health": {
-        "blog/views.py": '"""Fails on every page."""\n\n\ndef _fail(request):\n    raise RuntimeError("broken release")\n\n\n'
+        "blog/views.py": '"""Fails on every page."""\n\n\ndef _fail(request):\n    raise RuntimeError("broken")\n\n\n'
         "hello = version = about = posts = echo = _fail\n"
     },
 }
@@ -73,7 +74,7 @@ class Shop:
         names = {name for files in BROKEN.values() for name in files}
         return self._commit({name: (SHOP / name).read_bytes() for name in names}, "mended")
 
-    def _commit(self, files: dict[str, bytes] | dict[str, str], what: str, more: str = "") -> str:
+    def _commit(self, files: Mapping[str, bytes | str], what: str, more: str = "") -> str:
         self._commits += 1
         marker = f"{self._title}-{self._commits}-{what}"
         version = f'"""The release marker."""\n\n{more}MARKER = "{marker}"\n'
@@ -82,7 +83,8 @@ class Shop:
 
 
 class StaticSite:
-    """264 files: 201 pages, a style sheet, a script, 60 pictures, robots.txt. Each method makes one commit and returns its marker."""
+    """264 files: 201 pages, a style sheet, a script, 60 pictures, robots.txt. Each method makes one commit and returns
+    its marker."""
 
     def __init__(self, repository: Repository, title: str) -> None:
         self.repository, self._title = repository, title
@@ -106,7 +108,7 @@ class StaticSite:
     def mend(self) -> str:
         return self._commit({"webops.toml": None}, "mended")
 
-    def _commit(self, files: dict[str, bytes] | dict[str, bytes | None], what: str) -> str:
+    def _commit(self, files: Mapping[str, bytes | None], what: str) -> str:
         self._commits += 1
         marker = f"{self._title}-{self._commits}-{what}"
         self.files["index.html"] = _page("index", marker)

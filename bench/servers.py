@@ -29,7 +29,15 @@ def collect_wheels(requirements: Path, into: Path) -> Path:
     folder = into / f"wheels-{digest}"
     if (folder / ".whole").exists():
         return folder
-    words = ("-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:")
+    words: tuple[str, ...] = (
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-deps",
+        "--only-binary=:all:",
+    )
     words += ("--requirement", str(requirements), "--dest", str(folder))
     done = subprocess.run((sys.executable, *words), capture_output=True, text=True, check=False)
     if done.returncode:
@@ -58,9 +66,8 @@ class PackageIndex(http.server.SimpleHTTPRequestHandler):
         found = re.fullmatch(r"/simple/([a-z0-9-]+)/", self.path)
         if found is None:
             return super().do_GET()
-        body = "".join(
-            self._link(wheel) for wheel in sorted(Path(self.directory).glob("*.whl")) if _is(wheel, found[1])
-        )
+        wheels = sorted(Path(self.directory).glob("*.whl"))
+        body = "".join(self._link(wheel) for wheel in wheels if _is(wheel, found[1]))
         if not body:
             return self.send_error(404)
         self.send_response(200)

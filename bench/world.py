@@ -1,4 +1,4 @@
-"""Everything a run needs at once: folders, Git server, package index, the platform; made in order, all gone at the end."""
+"""Everything a run needs: folders, Git server, package index, the platform. Made in order, all gone at the end."""
 
 from __future__ import annotations
 

@@ -8,10 +8,10 @@ from blog.models import Post
 class PostSerializer(serializers.ModelSerializer):
     class Meta:
         model = Post
-        fields = ["id", "author", "title", "body", "published_at"]
+        fields = ("id", "author", "title", "body", "published_at")
 
 
 class PostViewSet(viewsets.ModelViewSet):
     queryset = Post.objects.order_by("pk")
     serializer_class = PostSerializer
-    permission_classes = [permissions.IsAuthenticatedOrReadOnly]
+    permission_classes = (permissions.IsAuthenticatedOrReadOnly,)
