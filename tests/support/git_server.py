@@ -138,7 +138,7 @@ class GitServer:
 
     `token`: demand this basic credential, as (user name, token). `redirect_to`: answer everything with a redirect to
     this address, the path appended. `hang`: accept and never answer. `trickle`: send one byte a second. `page`: answer
-    everything with this status and body.
+    everything with this status and body. `only_git_suffix`: redirect a repository's name to the one with `.git`.
     """
 
     root: Path
@@ -147,6 +147,7 @@ class GitServer:
     hang: bool = False
     trickle: bool = False
     page: tuple[int, str] | None = None
+    only_git_suffix: bool = False
     requests: list[Request] = field(default_factory=list)
     closing: threading.Event = field(default_factory=threading.Event)
 
@@ -256,6 +257,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._plain(302, "", {"Location": owner.redirect_to + self.path})
         elif owner.page is not None:
             self._plain(*owner.page)
+        elif owner.only_git_suffix and ".git/" not in self.path:
+            self._plain(301, "", {"Location": owner.url(self.path.lstrip("/").replace("/info/", ".git/info/"))})
         elif not self._is_welcome():
             self._plain(401, "", {"WWW-Authenticate": 'Basic realm="git"'})
         else:

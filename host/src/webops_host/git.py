@@ -119,10 +119,8 @@ def blobs(mirror: Path, objects: Iterable[str]) -> Command:
 
 def lay_out(mirror: Path, commit: CommitId, into: Path, index: Path) -> Command:
     """Write a commit's files into an empty folder, through an index of its own."""
-    return _local(
-        mirror, f"--work-tree={into}", "read-tree", "--reset", "-u", "--no-recurse-submodules", commit,
-        cwd=into, timeout=300, variables={"GIT_INDEX_FILE": str(index)},
-    )  # fmt: skip
+    words = (f"--work-tree={into}", "read-tree", "--reset", "-u", "--no-recurse-submodules", "--end-of-options", commit)
+    return _local(mirror, *words, cwd=into, timeout=300, variables={"GIT_INDEX_FILE": str(index)})
 
 
 def settings_for(connection: Connection) -> dict[str, str]:

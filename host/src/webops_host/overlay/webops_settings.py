@@ -193,14 +193,9 @@ def _parse_database(url: str) -> Optional[Settings]:
     if engine.endswith(("sqlite3", "spatialite")):
         name = unquote(parts.path[1:]) or ":memory:"
         return {
-            "ENGINE": engine,
-            "NAME": name,
-            "HOST": "",
-            "PORT": "",
-            "USER": "",
-            "PASSWORD": "",
-            "OPTIONS": {"timeout": 20},
-        }
+            "ENGINE": engine, "NAME": name, "HOST": "", "PORT": "", "USER": "", "PASSWORD": "",
+            "OPTIONS": _sqlite_options(),
+        }  # fmt: skip
     options = dict(parse_qsl(parts.query))
     host = options.pop("host", unquote(parts.hostname or ""))
     if "%" in parts.netloc.rsplit("@", 1)[-1]:
@@ -214,6 +209,16 @@ def _parse_database(url: str) -> Optional[Settings]:
         "PORT": options.pop("port", "") or str((None if "%" in parts.netloc else parts.port) or ""),
         "OPTIONS": options,
     }
+
+
+def _sqlite_options() -> Settings:
+    """Wait for other writers instead of failing, and sync the disk as often as a write-ahead log needs."""
+    import django
+
+    options: Settings = {"timeout": 20}
+    if django.VERSION >= (5, 1):
+        options.update(transaction_mode="IMMEDIATE", init_command="PRAGMA synchronous=NORMAL;")
+    return options
 
 
 # --- files ---
