@@ -161,7 +161,7 @@ def _request_line(line: bytes) -> tuple[str, str, int]:
     method, target, version = words
     if version not in ("HTTP/1.1", "HTTP/1.0"):
         known = re.fullmatch(r"HTTP/\d\.\d", version) is not None
-        raise Refused(505 if known else 400, "HTTP/1.1 is spoken here.")
+        raise Refused(505 if known else 400, "This server speaks version 1.1 of HTTP.")
     if method == "CONNECT":
         raise Refused(501, "This is not a proxy.")
     if not target.startswith(("/", "http://", "https://")):
@@ -256,7 +256,7 @@ async def _chunks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
             return
         async for piece in pieces(reader, size):
             yield piece
-        if await _line(reader, 2) != b"":
+        if await _line(reader, 1024) != b"":
             raise Refused(400, "A chunk is longer than it says.")
 
 
