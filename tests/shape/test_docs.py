@@ -16,7 +16,7 @@ from tests.shape.tree import FILES, PAGES, PRODUCT, ROOT, named, parsed
 NAME = re.compile(r"(?:WEBOPS_[A-Z_]+|SECRET_KEY|ENCRYPTION_KEY|DATABASE_URL|PYTHON)")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 TARGETS = ("setup", "run", "test", "check", "format", "bench", "lock")
-INTERNAL = {"WEBOPS_LISTEN_FD"}  # from one of our programs to another, never from a person
+INTERNAL = {"WEBOPS_LISTEN_FD", "WEBOPS_FAULT"}  # from one of our programs to another, never from a person
 
 
 def page(name: str) -> str:
@@ -70,11 +70,14 @@ def test_every_command_and_option_is_in_its_page() -> None:
 
 
 def commands() -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    main = pytest.importorskip("webops_cli.main").main
+    main = pytest.importorskip("webops_cli.main").cli
 
     def below(words: tuple[str, ...], command: click.Command) -> Iterator[tuple[tuple[str, ...], click.Command]]:
         if isinstance(command, click.Group):
-            for name, child in command.commands.items():
+            context = click.Context(command)
+            for name in command.list_commands(context):
+                child = command.get_command(context, name)
+                assert child is not None
                 yield from below((*words, name), child)
         elif not command.hidden:
             yield words, command
