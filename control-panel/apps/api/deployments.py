@@ -77,6 +77,7 @@ class WantedDeployment(Schema):
     token: Text = ""
     team: str | None = None
     variables: dict[str, str] = Field(default_factory=dict)
+    dotenv: str = Field(default="", max_length=1024 * 1024, description="Text of a .env file; `variables` go before it")
     overrides: dict[str, JsonValue] = Field(default_factory=dict)
     deploy: bool = Field(default=True, description="Queue the first release at once")
 
@@ -115,6 +116,8 @@ def create(request: Request, wanted: WantedDeployment) -> Status[ShownDeployment
     )
     with transaction.atomic():
         made = deployments.create(actor, team, filled)
+        if wanted.dotenv:
+            variables.import_dotenv(actor, made, wanted.dotenv)
         if wanted.variables:
             variables.set_many(actor, made, wanted.variables)
         if wanted.overrides:

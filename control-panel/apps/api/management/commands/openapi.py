@@ -19,7 +19,7 @@ def text() -> str:
 
 class Command(BaseCommand):
     help = "Print the description of the API (OpenAPI 3.1)."
-    requires_system_checks = []
+    requires_system_checks = ()
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.stdout.write(text(), ending="")

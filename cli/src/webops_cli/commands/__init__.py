@@ -1,0 +1,1 @@
+"""One module per noun; `main.COMMANDS` says which command is where."""
