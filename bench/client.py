@@ -60,7 +60,12 @@ class Client:
 
     def url(self, name: str, timeout: float = 60.0) -> str:
         """Where the site will answer; the first release reserves it."""
-        return str(self._until(lambda: self.show(name), lambda found: bool(found["url"]), timeout)["url"])
+        found: Reply = self._until(
+            lambda: self.show(name), lambda found: bool(found["url"]) or found["status"] == "failed", timeout
+        )
+        if not found["url"]:
+            raise Failed(f"{name} failed before it had an address: {found['reason']}")
+        return str(found["url"])
 
     def delete(self, name: str, timeout: float = 60.0) -> None:
         """Remove it, and wait until it is gone."""
