@@ -34,6 +34,7 @@ FETCH = {
     "unreachable": ("git_server_unreachable", "Check that the Git server is up and reachable from this machine."),
     "tls": ("git_server_certificate", "Add the certificate authority of this Git server to its entry in the settings."),
 }
+LOOK_AT_LOG = "The log of this step says more. Nothing of this release is live; deploy again when it is put right."
 STEP_KINDS = {"build": "build_failed", "release": "release_phase_failed", "check": "health_check_failed"}
 
 
@@ -113,8 +114,8 @@ def _host(error: errors.HostError, step: str, lines: list[str]) -> Explanation:
         return found or Explanation(kind, error.message, tuple(lines[-8:]), error.hint or "Its last lines say why.")
     if isinstance(error, errors.NotFound):
         kind = str(error.facts.get("reason", "not_found"))
-        return Explanation(kind, error.message, tuple(lines[-3:]), error.hint)
-    return Explanation(error.code, error.message, tuple(lines[-3:]) or _where(error), error.hint)
+        return Explanation(kind, error.message, tuple(lines[-3:]), error.hint or LOOK_AT_LOG)
+    return Explanation(error.code, error.message, tuple(lines[-3:]) or _where(error), error.hint or LOOK_AT_LOG)
 
 
 def _where(error: errors.HostError) -> tuple[str, ...]:

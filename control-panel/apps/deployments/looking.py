@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from django.conf import settings
+
 from apps.core.clock import now
-from apps.deployments import cron, detect, overrides
+from apps.deployments import cron, detect, overrides, running
 from apps.deployments.models import Deployment, Release, Schedule
-from apps.deployments.plan import Plan
+from apps.deployments.plan import Django, Health, Kind, Plan, Process
 from apps.deployments.tree import Tree
 from webops_host.errors import HostError
-from webops_host.names import CommitId, RelativePath
+from webops_host.names import CommitId, DottedName, PythonVersion, RelativePath
 from webops_host.ports import Host
+from webops_host.values import Gunicorn, Limits
 
 
 class VariableMissing(HostError):
@@ -25,14 +28,58 @@ class VariableMissing(HostError):
 
 def look(host: Host, deployment: Deployment, commit: CommitId) -> Plan:
     """The plan of a commit under the deployment's settings. Only reads."""
-    name = deployment.slug
+    name, kept = deployment.slug, overrides.of(deployment.overrides)
     tree = Tree(host.sources.listing(name, commit), partial(host.sources.read, name, commit))
-    return detect.plan(
+    plan = detect.plan(
         tree,
         pythons=host.builds.pythons(),
         root=RelativePath(deployment.root),
-        overrides=overrides.of(deployment.overrides),
+        overrides=_choices(deployment, kept),
+        postgres=bool(settings.ENV.postgres_url),
     )
+    return replace(
+        plan,
+        django=_with_parts(plan.django, kept),
+        processes=tuple(_with_workers(process, kept.workers) for process in plan.processes),
+    )
+
+
+def _choices(deployment: Deployment, kept: overrides.Overrides) -> detect.Overrides:
+    """What the panel says, in the words of detection."""
+    plain = Limits()
+    limited = kept.memory_mib is not None or kept.cpu_percent is not None
+    healthy = bool(kept.health_path) or kept.health_timeout is not None
+    return detect.Overrides(
+        kind=Kind(kept.kind) if kept.kind else None,
+        python=PythonVersion(kept.python) if kept.python else None,
+        settings=DottedName(kept.settings) if kept.settings else None,
+        overlay=kept.overlay,
+        build=kept.build,
+        publish=RelativePath(kept.publish) if kept.publish else None,
+        release=kept.release,
+        lines={running.WEB: kept.web} if kept.web else {},
+        limits=Limits(kept.memory_mib or plain.memory_mib, kept.cpu_percent or plain.cpu_percent) if limited else None,
+        health=Health(kept.health_path or "/", kept.health_timeout or Health().timeout) if healthy else None,
+        variables=dict(deployment.variables.values_list("key", "value")),
+    )
+
+
+def _with_parts(django: Django | None, kept: overrides.Overrides) -> Django | None:
+    """The release phase without the parts that the panel switched off, or with those it switched on."""
+    if django is None:
+        return None
+    migrate = django.migrate if kept.migrate is None else kept.migrate
+    return replace(
+        django,
+        migrate=migrate,
+        collectstatic=django.collectstatic if kept.collectstatic is None else kept.collectstatic,
+    )
+
+
+def _with_workers(process: Process, workers: int | None) -> Process:
+    if workers is None or not isinstance(process.program, Gunicorn):
+        return process
+    return replace(process, program=replace(process.program, workers=workers))
 
 
 def refuse_missing_variables(deployment: Deployment, plan: Plan) -> None:

@@ -7,6 +7,7 @@ before goes on serving; after it the release is live, and what remains is only t
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -16,6 +17,7 @@ from django.db import transaction
 
 from apps.core import faults
 from apps.core.clock import now
+from apps.core.errors import Refused
 from apps.deployments import explain, steps
 from apps.deployments.logs import Writer
 from apps.deployments.models import Release, ReleaseKind, ReleaseStep, State, StepState
@@ -24,6 +26,7 @@ from webops_host.errors import Cancelled, HostError, Stale
 from webops_host.ports import Host
 
 Step = Callable[[Run], Outcome]
+worker_log = logging.getLogger("webops.worker")
 
 STEPS: dict[str, tuple[tuple[str, Step], ...]] = {
     ReleaseKind.INSPECT: (("fetch", steps.fetch), ("inspect", steps.inspect)),
@@ -121,6 +124,8 @@ def _plan_rows(release: Release, names: list[str]) -> None:
 
 def _fail(run: Run, error: Exception) -> None:
     """Explain and record. A failure after the switch leaves the release live, with a note."""
+    if not isinstance(error, (HostError, Refused)):
+        worker_log.error("%s failed in the step %s", run.release, run.step, exc_info=error)
     found = explain.failure(error, step=run.step, lines=run.log.tail(60, run.step), plan=run.plan)
     run.log.write(run.step, f"✗ {found.cause}")
     if isinstance(error, HostError) and error.hint:

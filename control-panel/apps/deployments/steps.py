@@ -8,10 +8,12 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import transaction
 
+from apps.core.checks import is_loopback
 from apps.core.clock import now
 from apps.databases import actions as databases
 from apps.deployments import environment, keeping, looking, repositories, running
@@ -156,7 +158,7 @@ def _snapshot(run: Run, plan: Plan) -> None:
         user={row.key: row.value for row in rows.values() if not row.generated},
         generated={row.key: row.value for row in rows.values() if row.generated},
         url=deployment.url,
-        hosts=tuple(deployment.domains.values_list("name", flat=True)),
+        hosts=_hosts(deployment),
         database_url=url,
         https=deployment.url.startswith("https://"),
         release=run.release.number or 0,
@@ -165,6 +167,13 @@ def _snapshot(run: Run, plan: Plan) -> None:
     run.log.hide([*(row.value for row in rows.values() if row.secret), *([url] if url else [])])
     run.release.variables = json.dumps(values, ensure_ascii=False)
     run.release.save(update_fields=["variables"])
+
+
+def _hosts(deployment: Deployment) -> tuple[str, ...]:
+    """Every name the site answers to: its domains, the one in its URL, and the loopback's when it is there."""
+    own = urlsplit(deployment.url).hostname or "localhost"
+    local = ("localhost", "127.0.0.1", f"{deployment.name}.localhost") if is_loopback(f"{own}:0") else ()
+    return tuple(dict.fromkeys((*deployment.domains.values_list("name", flat=True), own, *local)))
 
 
 def _generate(deployment: Deployment, key: str) -> Variable:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import Max
@@ -112,8 +113,7 @@ def _queue(
                 number=number,
                 kind=kind,
                 ref=ref,
-                back_to=back_to,
-                files=back_to.files if back_to else number,
+                **(_carried(back_to) if back_to else {"files": number}),
                 triggered_by=actor.user,
                 trigger=trigger,
                 deadline_at=now() + DEADLINE,
@@ -126,6 +126,12 @@ def _queue(
     except IntegrityError:
         raise Conflict("Somebody else asked at the same moment.", hint="Look at the newest release.") from None
     return release
+
+
+def _carried(target: Release) -> dict[str, Any]:
+    """What a rollback takes over from the release gone back to: its files, plan, variables and commit."""
+    names = ("files", "commit", "subject", "author", "plan_data", "facts", "variables")
+    return {"back_to": target, **{name: getattr(target, name) for name in names}}
 
 
 def _refuse_deleted(deployment: Deployment) -> None:
