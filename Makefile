@@ -31,7 +31,7 @@ check:  ## style, types, direction of imports, scripts, migrations, sizes and do
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(APART) $(BIN)/mypy host/src cli/src control-panel/apps control-panel/config
-	$(BIN)/lint-imports | tail -n 3
+	@said=$$($(BIN)/lint-imports) && tail -n 1 <<< "$$said" || { echo "$$said"; exit 1; }
 	$(BIN)/shellcheck $(SCRIPTS)
 	cd control-panel && $(APART) venv/bin/python manage.py makemigrations --check --dry-run
 	cd control-panel && $(APART) venv/bin/python manage.py check
