@@ -88,6 +88,8 @@
   document.addEventListener("DOMContentLoaded", () => {
     paint();
     tick();
+    const tab = document.querySelector(".tabs [aria-current]");
+    if (tab) tab.parentElement.scrollLeft = tab.offsetLeft - 80;
     setInterval(tick, 10000);
     for (const notice of document.querySelectorAll('[data-notice="success"]')) setTimeout(() => dismiss(notice), 6000);
     for (const element of document.querySelectorAll("[data-module]"))

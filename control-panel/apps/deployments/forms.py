@@ -117,7 +117,7 @@ class WantedForm(forms.Form):
 
 def _variable(item: Wanted, *, given: bool) -> forms.CharField:
     hint = "set already" if given else "made by the platform" if item.generate else item.default
-    kind: type[forms.TextInput] = forms.PasswordInput if item.secret else forms.TextInput
+    kind: type[forms.Input] = forms.PasswordInput if item.secret else forms.TextInput
     attrs = {**MONO, "placeholder": hint}
     where = f" ({item.where})" if item.where else ""
     return forms.CharField(

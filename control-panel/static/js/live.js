@@ -6,20 +6,29 @@ import { renew } from "./refresh.js";
 
 export default function live(part) {
   const viewer = part.querySelector(".log") ? new Viewer(part) : null;
-  const state = document.getElementById("live-state");
+  const parts = ["live-state", "live-cause", "live-after"].map((id) => document.getElementById(id)).filter(Boolean);
   const note = part.querySelector("[data-stream]");
   let position = Number(part.dataset.after || 0);
   let source = null;
   let over = part.dataset.open !== "yes";
   let renewing = false;
+  let again = false;
 
   function say(text) { if (note) note.textContent = text; }
 
-  async function steps(last = false) {
-    if (!state || (renewing && !last)) return;
+  // One renewal at a time; what changes meanwhile is seen by one more.
+  async function steps() {
+    if (renewing) { again = true; return; }
     renewing = true;
-    await renew(state);
-    setTimeout(() => { renewing = false; }, 250);
+    await renew(parts);
+    renewing = false;
+    if (again) { again = false; await steps(); }
+  }
+
+  // After going live there is a little tidying: look until nothing runs any more.
+  async function settle(tries) {
+    await steps();
+    if (tries && document.querySelector("#live-state .is-running")) setTimeout(() => settle(tries - 1), 1000);
   }
 
   function close() {
@@ -31,7 +40,8 @@ export default function live(part) {
     over = true;
     close();
     say("");
-    steps(true).then(() => { if (part.dataset.then) location.assign(part.dataset.then); });
+    if (part.dataset.then) location.assign(part.dataset.then);
+    else settle(40);
   }
 
   function line(event) {

@@ -1,25 +1,30 @@
 // Keeps a part of the page true: asks for the page again and puts the part's new content in place, without stealing
 // focus. Waits while the tab is hidden, and says out loud what changed in [data-announce].
 
-export async function renew(part, url = location.href) {
+export async function renew(parts, url = location.href) {
   let text;
   try {
     const answer = await fetch(url, { headers: { Accept: "text/html" }, redirect: "error" });
-    if (!answer.ok) return false;
+    if (!answer.ok) return;
     text = await answer.text();
   } catch {
-    return false;
+    return;
   }
-  const fresh = new DOMParser().parseFromString(text, "text/html").getElementById(part.id);
-  if (!fresh) return false;
+  const page = new DOMParser().parseFromString(text, "text/html");
+  for (const part of parts) {
+    const fresh = page.getElementById(part.id);
+    if (fresh) put(part, fresh);
+  }
+}
+
+function put(part, fresh) {
+  const typing = part.contains(document.activeElement?.closest("input, textarea, select"));
+  if (typing || fresh.innerHTML === part.dataset.seen) return;
   const before = said(part);
-  if (fresh.innerHTML !== part.dataset.seen && !part.contains(document.activeElement?.closest("input, textarea, select"))) {
-    part.dataset.seen = fresh.innerHTML;
-    place(part, fresh);
-    const after = said(part);
-    if (after !== before) window.announce(after);
-  }
-  return true;
+  part.dataset.seen = fresh.innerHTML;
+  place(part, fresh);
+  const after = said(part);
+  if (after !== before && after) window.announce(after);
 }
 
 function said(part) {
@@ -40,11 +45,12 @@ function place(part, fresh) {
 }
 
 export default function refresh(part) {
+  const url = part.dataset.url || location.href;
   const every = Number(part.dataset.every || 10) * 1000;
   const again = async () => {
-    if (!document.hidden) await renew(part);
+    if (!document.hidden) await renew([part], url);
     setTimeout(again, every);
   };
   setTimeout(again, every);
-  document.addEventListener("visibilitychange", () => { if (!document.hidden) renew(part); });
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) renew([part], url); });
 }

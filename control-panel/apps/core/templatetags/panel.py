@@ -55,6 +55,7 @@ def duration(seconds: float | None) -> str:
     """“0.4 s”, “12 s”, “3 min 05 s”."""
     if seconds is None:
         return "—"
+    seconds = max(seconds, 0.0)
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)

@@ -92,14 +92,14 @@ def step_icon(state: str) -> SafeString:
 
 @register.simple_tag
 def bars(releases: Sequence[Release], places: int = 12, css: str = "") -> SafeString:
-    """A timeline: one bar a release, as high as it took long, in the colour of how it ended."""
+    """A timeline: one bar a release, as high as it took long, in the colour of how it ended. In lists it ends right."""
     if not releases:
         return mark_safe("")
     width = 9 * places - 3
-    longest = max(1.0, *(release.seconds or 1.0 for release in releases))
+    longest = max(1.0, *(_took(release) for release in releases))
     drawn = []
-    for place, release in enumerate(releases, start=places - len(releases)):
-        height = round(8 + 20 * math.log1p(release.seconds or 1.0) / math.log1p(longest), 1)
+    for place, release in enumerate(releases, start=0 if css else places - len(releases)):
+        height = round(8 + 20 * math.log1p(_took(release)) / math.log1p(longest), 1)
         what = RELEASES.get(release.state, ("", "", release.state))[2]
         drawn.append((9 * place, 28 - height, height, TONES.get(release.state, "idle"), release.number, what))
     counts = Counter(RELEASES.get(release.state, ("", "", release.state))[2].lower() for release in releases)
@@ -116,6 +116,10 @@ def bars(releases: Sequence[Release], places: int = 12, css: str = "") -> SafeSt
             drawn,
         ),
     )
+
+
+def _took(release: Release) -> float:
+    return max(release.seconds or 1.0, 0.0)
 
 
 CODE = re.compile(

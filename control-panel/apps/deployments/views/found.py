@@ -51,8 +51,8 @@ def head(request: Request, of: Deployment, tab: str) -> Context:
 
 
 def not_applied(of: Deployment, live: Release | None) -> list[str]:
-    """Names of the variables whose change waits for the next release; removed ones too."""
-    if not pending.not_applied(of, live):
+    """Names of the variables whose change waits for a release that nobody asked for yet; removed ones too."""
+    if of.open_release is not None or not pending.not_applied(of, live):
         return []
     snapshot = pending.applied(live)
     rows = {row.key: row.value for row in of.variables.all()}
