@@ -144,14 +144,15 @@ class EmbeddedBuilds:
         return env | {"PATH": path, "NPM_CONFIG_CACHE": str(cache)}
 
     def _node_program(self) -> Path:
+        path = self._environ.get("PATH", os.defpath)
         for program in ("node", "npm"):
-            if shutil.which(program) is None:
+            if shutil.which(program, path=path) is None:
                 raise ProgramMissing(
                     f"The front-end build needs {program}, which is not installed here.",
                     hint="Install it with “apt install nodejs npm”, or build the front end before pushing.",
                     facts={"program": program},
                 )
-        return Path(shutil.which("node") or "node").resolve()
+        return Path(shutil.which("node", path=path) or "node").resolve()
 
     def _keep_modules(self, modules: Path, kept: Path) -> None:
         """Keep the newest only: an older set is as good as gone when the lock has changed."""

@@ -197,16 +197,15 @@ def _parse_database(url: str) -> Optional[Settings]:
             "OPTIONS": _sqlite_options(),
         }  # fmt: skip
     options = dict(parse_qsl(parts.query))
-    host = options.pop("host", unquote(parts.hostname or ""))
-    if "%" in parts.netloc.rsplit("@", 1)[-1]:
-        host = unquote(parts.netloc.rsplit("@", 1)[-1])
+    place = parts.netloc.rsplit("@", 1)[-1]
+    socket = unquote(place) if "%" in place else ""  # a Unix socket's folder, written as a host
     return {
         "ENGINE": engine,
         "NAME": unquote(parts.path[1:]),
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
-        "HOST": host,
-        "PORT": options.pop("port", "") or str((None if "%" in parts.netloc else parts.port) or ""),
+        "HOST": options.pop("host", socket or parts.hostname or ""),
+        "PORT": options.pop("port", "") or ("" if socket else str(parts.port or "")),
         "OPTIONS": options,
     }
 
