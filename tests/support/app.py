@@ -43,6 +43,8 @@ def serve(connection: socket.socket) -> None:
 
 
 def echo(connection, head, rest, path):
+    if "prints" in SAYS:
+        print(head.decode(), flush=True)
     body = read_body(rest, head, connection)
     answer(connection, SAYS.get("says", "app").encode() + b"\n" + head + b"\n\n" + body)
 
@@ -120,6 +122,7 @@ def main():
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", int(os.environ["PORT"])))
     listener.listen(128)
+    print("listening", flush=True)
     if "mute" in SAYS:
         threading.Event().wait()
     while True:

@@ -19,7 +19,7 @@ from webops_host.operations import Operation, Values, deployment_of
 from webops_host.values import Console
 
 LOOK = 0.1  # seconds between looks at the caller's wish to stop
-QUIET = 30.0  # seconds after which a question that needs no work counts as unanswered
+QUIET = 60.0  # seconds after which a question that needs no work counts as unanswered
 FAREWELL = 40.0  # seconds that a cancelled call may take to end what it started
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from webops_host import files
 from webops_host.daemon.server import Server
+from webops_host.embedded import usage
 from webops_host.embedded.host import EmbeddedHost
 from webops_host.embedded.sites import PANEL_COOKIES
 from webops_host.errors import HostError
@@ -32,6 +33,7 @@ def main(words: list[str] | None = None) -> int:
     leave = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: leave.set())
+    usage.restrain_ourselves()
     layout = Layout(options.root.resolve())
     try:
         with _Lock(layout.host / "host.pid"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -74,28 +73,20 @@ def remove_tree(folder: Path) -> int:
     """Remove a folder that project code may have written, whatever modes it left; the bytes that were freed."""
     if not folder.is_dir() or folder.is_symlink():
         return 0
-    size = _size(folder)
-    shutil.rmtree(folder, onerror=_open_and_retry)
+    size = 0
+    for where, folders, names in os.walk(folder):
+        for name in folders:
+            with suppress(OSError):
+                _open(os.path.join(where, name))
+        for name in names:
+            with suppress(OSError):
+                size += os.lstat(os.path.join(where, name)).st_size
+    shutil.rmtree(folder)
     return size
 
 
-def _size(folder: Path) -> int:
-    total = 0
-    for where, _, names in os.walk(folder):
-        for name in names:
-            with suppress(OSError):
-                total += os.lstat(os.path.join(where, name)).st_size
-    return total
-
-
-def _open_and_retry(remove: Callable[..., object], path: str, _: object) -> None:
-    """A folder without write permission keeps what is in it; give ourselves the permission, and try once more."""
-    for each in (os.path.dirname(path), path):
-        with suppress(OSError):
-            if stat.S_ISDIR(os.lstat(each).st_mode):
-                os.chmod(each, 0o700)
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with suppress(FileNotFoundError):
-            os.unlink(path)
+def _open(folder: str) -> None:
+    """A folder without write permission keeps what is in it: give ourselves the permission."""
+    mode = os.lstat(folder).st_mode
+    if stat.S_ISDIR(mode) and mode & 0o700 != 0o700:
+        os.chmod(folder, 0o700)

@@ -61,8 +61,14 @@ def _words(layout: Layout, unit: Unit, door: Door | None) -> tuple[str, ...]:
         work = ("--worker-class", _asgi_worker(layout, unit), "--workers", str(program.workers))
     else:
         work = ("--worker-class", "gthread", "--workers", str(program.workers), "--threads", str(program.threads))
-    bind = () if door is None else ("--bind", f"unix:{door.socket}", "--forwarded-allow-ips=*")
-    return ("python", "-m", "gunicorn", *bind, *work, "--graceful-timeout", str(PATIENCE), "--", program.application)
+    options = (*_bind(layout, unit, door), *work, "--graceful-timeout", str(PATIENCE))
+    return ("python", "-m", "gunicorn", *options, "--forwarded-allow-ips=*", "--", program.application)
+
+
+def _bind(layout: Layout, unit: Unit, door: Door | None) -> tuple[str, ...]:
+    """Where gunicorn listens. Its control socket would be shared by all releases, so it has none."""
+    bind = () if door is None else (f"--bind=unix:{door.socket}",)
+    return (*bind, "--no-control-socket") if _installed(layout, unit, "gunicorn/ctl") else bind
 
 
 def _additions(layout: Layout, unit: Unit, door: Door | None) -> Mapping[str, str]:
@@ -71,7 +77,7 @@ def _additions(layout: Layout, unit: Unit, door: Door | None) -> Mapping[str, st
         additions["PORT"] = str(door.port)
         if not isinstance(unit.program, Gunicorn):
             # gunicorn in a Procfile that names no address listens where we look first
-            additions["GUNICORN_CMD_ARGS"] = f"--bind=unix:{door.socket}"
+            additions["GUNICORN_CMD_ARGS"] = " ".join(_bind(layout, unit, door))
     return additions
 
 

@@ -84,15 +84,26 @@ def kill_marked(mark: str) -> int:
     return count
 
 
+def restrain_ourselves() -> None:
+    """Limits that every program we start inherits from its first moment."""
+    with suppress(OSError, ValueError):
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (_most(hard), hard))
+
+
 def restrain(pid: int) -> None:
-    """Limits of a started program that need no root: open files, no core files."""
+    """The same for a started program, for good. What it started before this keeps only what it inherited."""
     if not hasattr(resource, "prlimit"):
         return
     with suppress(OSError, ValueError):
         resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
         _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-        most = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (most, most))
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (_most(hard), _most(hard)))
+
+
+def _most(hard: int) -> int:
+    return OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
 
 
 def _processes() -> Iterator[int]:
