@@ -8,11 +8,11 @@ from contextlib import ExitStack
 import httpx2
 import pytest
 from django.core.wsgi import get_wsgi_application
+from tests.conftest import member
 
 from apps.api import actions
 from apps.core.access import Actor
 from apps.core.models import Role, Team, User
-from tests.conftest import member
 
 Sign = Callable[..., httpx2.Client]
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 from django.db import transaction
+from tests.api import stories
+from tests.conftest import member
 
 from apps.api.urls import api
 from apps.core.models import GitServer, Role
-from tests.api import stories
-from tests.conftest import member
 
 ROLES = ("owner", "admin", "developer", "viewer")
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE")

@@ -124,12 +124,12 @@ def create(request: Request, wanted: WantedDeployment) -> Status[ShownDeployment
             deployments.change(actor, made, overrides_=wanted.overrides)
         if wanted.deploy:
             releases.deploy(actor, made, trigger="api")
-    return Status(201, shown(lookup.deployment(actor, made.name)))
+    return Status(201, shown(lookup.whole(actor, made.name)))
 
 
 @router.get("/{name}", response={200: ShownDeployment, **PROBLEMS}, operation_id="show_deployment")
 def show(request: Request, name: str) -> ShownDeployment:
-    return shown(lookup.deployment(request.actor, name))
+    return shown(lookup.whole(request.actor, name))
 
 
 @router.patch("/{name}", response={200: ShownDeployment, **PROBLEMS}, operation_id="change_deployment")
@@ -139,7 +139,7 @@ def change(request: Request, name: str, changes: Changes) -> ShownDeployment:
     if "overrides" in given:
         given["overrides_"] = given.pop("overrides")
     deployments.change(request.actor, deployment, **given)
-    return shown(lookup.deployment(request.actor, name))
+    return shown(lookup.whole(request.actor, name))
 
 
 @router.delete("/{name}", response={202: ShownDeployment, **PROBLEMS}, operation_id="delete_deployment")
@@ -148,25 +148,25 @@ def delete(
 ) -> Status[ShownDeployment]:
     """Remove it with its releases, files and database. It is gone when it is no longer found."""
     deployments.remove(request.actor, lookup.deployment(request.actor, name), confirm=confirm)
-    return Status(202, shown(lookup.deployment(request.actor, name)))
+    return Status(202, shown(lookup.whole(request.actor, name)))
 
 
 @router.post("/{name}/start", response={200: ShownDeployment, **PROBLEMS}, operation_id="start_deployment")
 def start(request: Request, name: str) -> ShownDeployment:
     power.start(request.actor, lookup.deployment(request.actor, name))
-    return shown(lookup.deployment(request.actor, name))
+    return shown(lookup.whole(request.actor, name))
 
 
 @router.post("/{name}/stop", response={200: ShownDeployment, **PROBLEMS}, operation_id="stop_deployment")
 def stop(request: Request, name: str) -> ShownDeployment:
     power.stop(request.actor, lookup.deployment(request.actor, name))
-    return shown(lookup.deployment(request.actor, name))
+    return shown(lookup.whole(request.actor, name))
 
 
 @router.post("/{name}/restart", response={200: ShownDeployment, **PROBLEMS}, operation_id="restart_deployment")
 def restart(request: Request, name: str) -> ShownDeployment:
     power.restart(request.actor, lookup.deployment(request.actor, name))
-    return shown(lookup.deployment(request.actor, name))
+    return shown(lookup.whole(request.actor, name))
 
 
 def shown(row: Deployment) -> ShownDeployment:

@@ -13,12 +13,14 @@ from webops_host.names import DeploymentName
 
 def deployment(actor: Actor, name: str) -> Deployment:
     """Raises Missing, also for what no deployment can be called."""
-    try:
-        wanted = DeploymentName(name)
-    except BadValue:
-        raise _missing("deployment") from None
     rows = Deployment.objects.visible_to(actor).select_related("team", "host", "database")
-    return access.one(rows, name=wanted)
+    return access.one(rows, name=_name(name))
+
+
+def whole(actor: Actor, name: str) -> Deployment:
+    """The same with the releases that its status is made of."""
+    rows = Deployment.objects.visible_to(actor).select_related("team", "host", "database").with_releases()
+    return access.one(rows, name=_name(name))
 
 
 def release(actor: Actor, name: str, number: int) -> Release:
@@ -49,6 +51,13 @@ def team(actor: Actor, slug: str | None, capability: Capability) -> Team:
         )
     names = ", ".join(row.team.slug for row in rows)
     raise Invalid("You are in several teams: say which one.", fields={"team": [f"Use one of: {names}."]})
+
+
+def _name(text: str) -> DeploymentName:
+    try:
+        return DeploymentName(text)
+    except BadValue:
+        raise _missing("deployment") from None
 
 
 def _missing(what: str) -> Missing:

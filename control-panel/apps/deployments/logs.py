@@ -54,7 +54,7 @@ class Writer:
         self._secrets = sorted({secret for secret in secrets if len(secret) >= 6}, key=len, reverse=True)
 
     def write(self, step: str, text: str) -> None:
-        clean = self.masked(text).rstrip("\r\n")
+        clean = self.masked(text).rstrip("\r\n").encode("utf-8", "replace").decode().replace("\x00", "")
         if len(clean) > LONGEST:
             clean = clean[:LONGEST] + f" … ({len(clean) - LONGEST} more characters)"
         at = now()

@@ -11,10 +11,10 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from asgiref.sync import async_to_sync, sync_to_async
+from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
 from django.db import close_old_connections
 from django.http import HttpRequest, StreamingHttpResponse
@@ -33,15 +33,6 @@ class Pace:
     file: float = 0.1
     rows: float = 1.0
     heartbeat: float = 15.0
-
-
-@dataclass(slots=True)
-class _Seen:
-    """What the reader knows already."""
-
-    position: int
-    state: str = ""
-    steps: dict[int, dict[str, Any]] = field(default_factory=dict)
 
 
 def always() -> bool:
@@ -63,65 +54,109 @@ def response(
     request: HttpRequest, release_id: int, actor: Actor, *, valid: Callable[[], bool] = always
 ) -> StreamingHttpResponse:
     """The stream as an answer, under ASGI and, for `runserver`, under WSGI."""
-    source = events(release_id, actor, position(request), valid=valid)
-    body = source if isinstance(request, ASGIRequest) else _blocking(source)
-    return StreamingHttpResponse(body, headers=headers())
+    after = position(request)
+    if isinstance(request, ASGIRequest):
+        return StreamingHttpResponse(events(release_id, actor, after, valid=valid), headers=headers())
+    return StreamingHttpResponse(_blocking(_Reader(release_id, actor, after, valid, Pace())), headers=headers())
 
 
 async def events(
     release_id: int, actor: Actor, after: int = 0, *, valid: Callable[[], bool] = always, pace: Pace | None = None
 ) -> AsyncIterator[bytes]:
     """The events from a position on. `valid` says whether what opened the stream (a token) could still do so."""
-    pace = pace or Pace()
-    seen = _Seen(after)
-    look = sync_to_async(_look)
-    silent_since = looked_at = time.monotonic()
-    release = await look(release_id, actor, valid)
-    while release is not None:
-        sent = _news(release, seen)
-        lines = logs.read(release_id, after=seen.position, limit=BATCH)
-        for line in lines:
-            seen.position = line.position
-            sent.append(_line(line))
-        if sent:
-            silent_since = time.monotonic()
-            yield b"".join(sent)
-        if not release.is_open and not lines:
-            yield _event("end", {"state": release.state, "cause": release.cause, "hint": release.hint})
-            return
-        if time.monotonic() - silent_since >= pace.heartbeat:
-            silent_since = time.monotonic()
-            yield b": still here\n\n"
-        if release.is_open and len(lines) < BATCH:
-            await asyncio.sleep(pace.file)
-        if time.monotonic() - looked_at >= (pace.rows / 4 if lines else pace.rows) or len(lines) == BATCH:
-            looked_at = time.monotonic()
-            release = await look(release_id, actor, valid)
+    reader = _Reader(release_id, actor, after, valid, pace or Pace())
+    look = sync_to_async(reader.look)
+    while not reader.over:
+        if reader.is_due:
+            await look()
+        if chunk := reader.take():
+            yield chunk
+        if reader.pause:
+            await asyncio.sleep(reader.pause)
 
 
-def _look(release_id: int, actor: Actor, valid: Callable[[], bool]) -> Release | None:
-    """The release with its steps as they are now, or None once the actor may not see it."""
-    try:
-        mine = Deployment.objects.visible_to(actor)
-        rows = Release.objects.filter(pk=release_id, deployment__in=mine).prefetch_related("steps")
-        release = rows.only("number", "state", "cause", "hint", "deployment_id").first()
-        return release if release is not None and valid() else None
-    finally:
-        close_old_connections()
+def _blocking(reader: _Reader) -> Iterator[bytes]:
+    """The same for a server that can not wait for them asynchronously."""
+    while not reader.over:
+        if reader.is_due:
+            reader.look()
+        if chunk := reader.take():
+            yield chunk
+        if reader.pause:
+            time.sleep(reader.pause)
 
 
-def _news(release: Release, seen: _Seen) -> list[bytes]:
-    """Events for what changed in the rows."""
-    sent = []
-    if release.state != seen.state:
-        seen.state = release.state
-        sent.append(_event("state", {"state": release.state, "number": release.number}))
-    for step in release.steps.all():
-        shown = {"name": step.name, "state": step.state, "note": step.note, "seconds": step.seconds}
-        if seen.steps.get(step.position) != shown:
-            seen.steps[step.position] = shown
-            sent.append(_event("step", {"position": step.position, **shown}))
-    return sent
+class _Reader:
+    """What one reader knows already, and what is new for them."""
+
+    def __init__(self, release_id: int, actor: Actor, after: int, valid: Callable[[], bool], pace: Pace) -> None:
+        self.over = False
+        self.is_due = True  # time to look at the rows
+        self.pause = 0.0  # before the next look at the file
+        self._release_id = release_id
+        self._actor = actor
+        self._position = after
+        self._valid = valid
+        self._pace = pace
+        self._release: Release | None = None
+        self._state = ""
+        self._steps: dict[int, dict[str, Any]] = {}
+        self._looked_at = self._said_at = time.monotonic()
+
+    def look(self) -> None:
+        """Read the rows, permission included; no connection stays open. Nothing more once it may not be seen."""
+        try:
+            mine = Deployment.objects.visible_to(self._actor)
+            rows = Release.objects.filter(pk=self._release_id, deployment__in=mine).prefetch_related("steps")
+            release = rows.only("number", "state", "cause", "hint", "deployment_id").first()
+            self._release = release if release is not None and self._valid() else None
+        finally:
+            close_old_connections()
+        self._looked_at = time.monotonic()
+        self.is_due = False
+
+    def take(self) -> bytes:
+        """What is new since the last time; empty when nothing is."""
+        release = self._release
+        if release is None:
+            self.over, self.pause = True, 0.0
+            return b""
+        sent = self._news(release)
+        lines = logs.read(self._release_id, after=self._position, limit=BATCH)
+        if lines:
+            self._position = lines[-1].position
+            sent += map(_line, lines)
+        elif not release.is_open:
+            self.over = True
+            sent.append(_event("end", {"state": release.state, "cause": release.cause, "hint": release.hint}))
+        self._plan(release, len(lines))
+        return b"".join(sent) or self._heartbeat()
+
+    def _plan(self, release: Release, count: int) -> None:
+        """When to look again: at once while there is more in the file, soon while lines come."""
+        self.pause = self._pace.file if release.is_open and count < BATCH else 0.0
+        wait = self._pace.rows / 4 if count else self._pace.rows
+        self.is_due = time.monotonic() - self._looked_at >= wait
+
+    def _heartbeat(self) -> bytes:
+        at = time.monotonic()
+        if at - self._said_at < self._pace.heartbeat:
+            return b""
+        self._said_at = at
+        return b": still here\n\n"
+
+    def _news(self, release: Release) -> list[bytes]:
+        """Events for what changed in the rows."""
+        sent = []
+        if release.state != self._state:
+            self._state = release.state
+            sent.append(_event("state", {"state": release.state, "number": release.number}))
+        for step in release.steps.all():
+            shown = {"name": step.name, "state": step.state, "note": step.note, "seconds": step.seconds}
+            if self._steps.get(step.position) != shown:
+                self._steps[step.position] = shown
+                sent.append(_event("step", {"position": step.position, **shown}))
+        return sent
 
 
 def _line(line: logs.Line) -> bytes:
@@ -132,14 +167,3 @@ def _line(line: logs.Line) -> bytes:
 def _event(name: str, shown: dict[str, Any]) -> bytes:
     """JSON has no line break of its own, so what a program printed can never look like another event."""
     return f"event: {name}\ndata: {json.dumps(shown)}\n\n".encode()
-
-
-def _blocking(source: AsyncIterator[bytes]) -> Iterator[bytes]:
-    """The same events for a server that can not wait for them asynchronously."""
-
-    async def one() -> bytes | None:
-        return await anext(source, None)
-
-    step = async_to_sync(one)
-    while (chunk := step()) is not None:
-        yield chunk
