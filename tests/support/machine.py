@@ -17,11 +17,12 @@ from webops_host.fake import FakeHost
 from webops_host.layout import Layout
 from webops_host.names import DeploymentName, ProcessKind, VariableKey
 from webops_host.ports import Host
-from webops_host.values import Console, Limits, ProjectLine, Runtime, Unit, UnitRef
+from webops_host.values import Console, HealthCheck, Limits, Mount, ProjectLine, Runtime, Site, Unit, UnitRef
 
 T = TypeVar("T")
 QUIET = Console(lambda line: None)
 BLOG = DeploymentName("blog")
+PAGES = DeploymentName("pages")
 APP = Path(__file__).with_name("app.py")
 
 
@@ -123,3 +124,11 @@ def worker(
     given = {VariableKey(key): value for key, value in (variables or {}).items()}
     runtime = Runtime(BLOG, release, limits=limits or Limits(), variables=given)
     return Unit(UnitRef(BLOG, release, ProcessKind("worker")), ProjectLine(line), runtime)
+
+
+def publish(machine: Embedded, *words: str, release: int = 1, mounts: tuple[Mount, ...] = ()) -> tuple[str, UnitRef]:
+    unit = web(release, *words)
+    machine.host.processes.install(unit)
+    machine.host.processes.start(unit.ref)
+    machine.host.processes.ready(unit.ref, HealthCheck(), QUIET)
+    return machine.host.sites.publish(Site(BLOG, release, unit=unit.ref, mounts=mounts)).url, unit.ref
