@@ -124,48 +124,60 @@ class Table(BaseModel):
 class App(Table):
     """What is hosted and where it lies in the repository."""
 
-    type: Literal["django", "static", "python"] | None = Field(None, description="Detected when absent.", examples=['type = "django"'])
-    root: Folder | None = Field(None, description="Folder of the app.", examples=['root = "backend"'])
-    python: Version | None = Field(None, description="Version of Python.", examples=['python = "3.12"'])
+    type: Literal["django", "static", "python"] | None = Field(
+        default=None, description="Detected when absent.", examples=['type = "django"']
+    )
+    root: Folder | None = Field(default=None, description="Folder of the app.", examples=['root = "backend"'])
+    python: Version | None = Field(default=None, description="Version of Python.", examples=['python = "3.12"'])
 
 
 class Build(Table):
     """What to run before the release, in its source."""
 
-    command: Command | None = Field(None, description="One command line.", examples=['command = "make assets"'])
-    publish: Folder | None = Field(None, description="Folder to serve, for static sites.", examples=['publish = "dist"'])
+    command: Command | None = Field(default=None, description="One command line.", examples=['command = "make assets"'])
+    publish: Folder | None = Field(
+        default=None, description="Folder to serve, for static sites.", examples=['publish = "dist"']
+    )
 
 
 class Process(Table):
     """A long-running program."""
 
     command: Command = Field(description="One command line.", examples=['command = "celery -A shop worker"'])
-    count: int = Field(1, ge=0, description="Copies to run.", examples=["count = 1"])
-    memory: Size | None = Field(None, description="Memory of each copy.", examples=['memory = "256M"'])
-    cpu: Percent | None = Field(None, description="Share of one processor.", examples=['cpu = "50%"'])
+    count: int = Field(default=1, ge=0, description="Copies to run.", examples=["count = 1"])
+    memory: Size | None = Field(default=None, description="Memory of each copy.", examples=['memory = "256M"'])
+    cpu: Percent | None = Field(default=None, description="Share of one processor.", examples=['cpu = "50%"'])
 
 
 class Health(Table):
     """How a new release proves itself before it gets visitors."""
 
-    path: UrlPath = Field("/", description="Page that must answer below 400.", examples=['path = "/healthz"'])
-    timeout: Seconds = Field(60, description="How long to wait for it.", examples=['timeout = "30s"'])
+    path: UrlPath = Field(default="/", description="Page that must answer below 400.", examples=['path = "/healthz"'])
+    timeout: Seconds = Field(default=60, description="How long to wait for it.", examples=['timeout = "30s"'])
 
 
 class Deploy(Table):
     """What happens between build and going live."""
 
-    release: Command | None = Field(None, description="Runs before the new release starts.", examples=['release = "python manage.py seed"'])
-    health: Health | None = Field(None, description="The health check.", examples=['health = { path = "/healthz", timeout = "30s" }'])
-    strategy: Literal["switch"] = Field("switch", description="Start new, check, switch, stop old.", examples=['strategy = "switch"'])
+    release: Command | None = Field(
+        default=None, description="Runs before the new release starts.", examples=['release = "python manage.py seed"']
+    )
+    health: Health | None = Field(
+        default=None, description="The health check.", examples=['health = { path = "/healthz", timeout = "30s" }']
+    )
+    strategy: Literal["switch"] = Field(
+        default="switch", description="Start new, check, switch, stop old.", examples=['strategy = "switch"']
+    )
 
 
 class Resources(Table):
     """Limits of every process that has none of its own."""
 
-    memory: Size | None = Field(None, description="Memory.", examples=['memory = "512M"'])
-    cpu: Percent | None = Field(None, description="Share of one processor.", examples=['cpu = "50%"'])
-    tasks: int | None = Field(None, ge=4, description="Processes and threads together.", examples=["tasks = 128"])
+    memory: Size | None = Field(default=None, description="Memory.", examples=['memory = "512M"'])
+    cpu: Percent | None = Field(default=None, description="Share of one processor.", examples=['cpu = "50%"'])
+    tasks: int | None = Field(
+        default=None, ge=4, description="Processes and threads together.", examples=["tasks = 128"]
+    )
 
 
 class Service(Table):
@@ -184,17 +196,27 @@ class Cron(Table):
 class DjangoTable(Table):
     """Settings of a Django project."""
 
-    settings: Module | None = Field(None, description="Settings module.", examples=['settings = "shop.settings.production"'])
-    overlay: bool | None = Field(None, description="Run under the platform's settings overlay.", examples=["overlay = false"])
-    collectstatic: bool | None = Field(None, description="Collect static files.", examples=["collectstatic = false"])
-    migrate: bool | None = Field(None, description="Migrate before the release starts.", examples=["migrate = false"])
+    settings: Module | None = Field(
+        default=None, description="Settings module.", examples=['settings = "shop.settings.production"']
+    )
+    overlay: bool | None = Field(
+        default=None, description="Run under the platform's settings overlay.", examples=["overlay = false"]
+    )
+    collectstatic: bool | None = Field(
+        default=None, description="Collect static files.", examples=["collectstatic = false"]
+    )
+    migrate: bool | None = Field(
+        default=None, description="Migrate before the release starts.", examples=["migrate = false"]
+    )
 
 
 class Static(Table):
     """Settings of a static site."""
 
-    publish: Folder | None = Field(None, description="Folder to serve.", examples=['publish = "public"'])
-    fallback: bool | None = Field(None, description="Answer unknown pages with index.html.", examples=["fallback = true"])
+    publish: Folder | None = Field(default=None, description="Folder to serve.", examples=['publish = "public"'])
+    fallback: bool | None = Field(
+        default=None, description="Answer unknown pages with index.html.", examples=["fallback = true"]
+    )
 
 
 class Env(Table):
@@ -203,7 +225,9 @@ class Env(Table):
     model_config = ConfigDict(extra="allow", strict=True, frozen=True)
     __pydantic_extra__: dict[str, str] = Field(init=False)
     required: dict[Key, str] = Field(
-        default_factory=dict, description="Name and purpose of each.", examples=['[env.required]\nSTRIPE_KEY = "Secret API key"']
+        default_factory=dict,
+        description="Name and purpose of each.",
+        examples=['[env.required]\nSTRIPE_KEY = "Secret API key"'],
     )
 
     @property
@@ -216,7 +240,9 @@ class Contract(Table):
 
     app: App = App()
     build: Build = Build()
-    processes: dict[Kind, Command | Process] = Field(default_factory=dict, examples=['[processes]\nweb = "gunicorn shop.wsgi"'])
+    processes: dict[Kind, Command | Process] = Field(
+        default_factory=dict, examples=['[processes]\nweb = "gunicorn shop.wsgi"']
+    )
     deploy: Deploy = Deploy()
     resources: Resources = Resources()
     services: list[Service] = Field(default_factory=list, examples=['[[services]]\ntype = "postgres"'])

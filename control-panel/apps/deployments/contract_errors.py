@@ -130,7 +130,11 @@ def _model(root: type[BaseModel], path: Path) -> tuple[type[BaseModel] | None, F
 
 def _table(annotation: object) -> type[BaseModel] | None:
     """The table model inside an annotation such as `Health | None`, `list[Cron]` or `dict[str, str | Process]`."""
-    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias) and issubclass(annotation, BaseModel):
+    if (
+        isinstance(annotation, type)
+        and not isinstance(annotation, types.GenericAlias)
+        and issubclass(annotation, BaseModel)
+    ):
         return annotation
     return next((found for inner in typing.get_args(annotation) if (found := _table(inner))), None)
 
@@ -162,9 +166,16 @@ def _asked(contract: Contract, limits: PlatformLimits) -> Iterator[_Asked]:
     health = contract.deploy.health
     yield _memory(("resources", "memory"), r.memory, limits)
     yield _cpu(("resources", "cpu"), r.cpu, limits)
-    yield _Asked(("resources", "tasks"), r.tasks, limits.tasks, str(limits.tasks), f"For example: tasks = {limits.tasks}")
-    yield _Asked(("deploy", "health"), health.timeout if health else None, limits.health_seconds, f"{limits.health_seconds}s",
-                 f'For example: timeout = "{limits.health_seconds}s"')  # fmt: skip
+    yield _Asked(
+        ("resources", "tasks"), r.tasks, limits.tasks, str(limits.tasks), f"For example: tasks = {limits.tasks}"
+    )
+    yield _Asked(
+        ("deploy", "health"),
+        health.timeout if health else None,
+        limits.health_seconds,
+        f"{limits.health_seconds}s",
+        f'For example: timeout = "{limits.health_seconds}s"',
+    )
     yield _Asked(("cron",), len(contract.cron), limits.crons, f"{limits.crons} schedules", "Remove some.")
     yield _Asked(("processes",), len(contract.processes), limits.processes, f"{limits.processes} kinds", "Remove some.")
 
@@ -174,13 +185,22 @@ def _asked_by_processes(contract: Contract, limits: PlatformLimits) -> Iterator[
         if not isinstance(process, str):
             yield _memory(("processes", kind, "memory"), process.memory, limits)
             yield _cpu(("processes", kind, "cpu"), process.cpu, limits)
-            yield _Asked(("processes", kind, "count"), process.count, limits.copies, f"{limits.copies} copies",
-                         f"For example: count = {limits.copies}")  # fmt: skip
+            yield _Asked(
+                ("processes", kind, "count"),
+                process.count,
+                limits.copies,
+                f"{limits.copies} copies",
+                f"For example: count = {limits.copies}",
+            )
 
 
 def _memory(path: Path, value: int | None, limits: PlatformLimits) -> _Asked:
-    return _Asked(path, value, limits.memory_mib, f"{limits.memory_mib}M", f'For example: memory = "{limits.memory_mib}M"')
+    return _Asked(
+        path, value, limits.memory_mib, f"{limits.memory_mib}M", f'For example: memory = "{limits.memory_mib}M"'
+    )
 
 
 def _cpu(path: Path, value: int | None, limits: PlatformLimits) -> _Asked:
-    return _Asked(path, value, limits.cpu_percent, f"{limits.cpu_percent}%", f'For example: cpu = "{limits.cpu_percent}%"')
+    return _Asked(
+        path, value, limits.cpu_percent, f"{limits.cpu_percent}%", f'For example: cpu = "{limits.cpu_percent}%"'
+    )

@@ -110,10 +110,8 @@ def _range(match: re.Match[str], name: str, low: int, high: int, names: dict[str
     if match[1] == "*":
         return low, high - (1 if name == "day of the week" else 0)
     first = _number(match[1], name, low, high, names)
-    if match[2]:
-        last = _number(match[2], name, low, high, names)
-    else:
-        last = high if match[3] else first
+    end = _number(match[2], name, low, high, names) if match[2] else None
+    last = end if end is not None else high if match[3] else first
     if last < first:
         raise BadSchedule(f"“{match[0]}” goes backwards.")
     return first, last

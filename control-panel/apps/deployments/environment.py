@@ -40,7 +40,7 @@ class Place:
         return tuple(dict.fromkeys(origin for origin in (own, *named) if origin))
 
 
-def compose(
+def compose(  # noqa: PLR0913  everything that makes an environment, by name
     plan: Plan, *, user: Mapping[str, str], generated: Mapping[str, str], url: str, hosts: tuple[str, ...],
     database_url: str | None, https: bool, release: int, commit: str,
 ) -> tuple[dict[VariableKey, str], tuple[Origin, ...]]:  # fmt: skip
@@ -101,7 +101,9 @@ def _platform(
             found.append((fill.key, value, f"read in {fill.where}" if fill.where else "the code reads it"))
     wanted = [w for w in plan.wanted if w.generate and generated.get(w.key)]
     found += [(w.key, generated[w.key], "made for this deployment") for w in wanted]
-    return [(key, value, reason) for key, value, reason in found if value or key not in ("SECRET_KEY", "DJANGO_SECRET_KEY")]
+    return [
+        (key, value, reason) for key, value, reason in found if value or key not in ("SECRET_KEY", "DJANGO_SECRET_KEY")
+    ]
 
 
 def _django(place: Place, secret: str) -> list[tuple[str, str, str]]:

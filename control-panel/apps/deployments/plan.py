@@ -68,7 +68,7 @@ class Role(enum.StrEnum):
 
     OFF = "off"  # DEBUG and the like: False
     ZERO = "zero"  # the same, read as a number: 0
-    SECRET = "secret"  # made once and kept
+    SECRET = "secret"  # noqa: S105  made once and kept
     HOSTS = "hosts"  # host names, with commas
     HOSTS_SPACED = "hosts_spaced"
     HOST = "host"  # the first one alone

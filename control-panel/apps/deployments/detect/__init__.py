@@ -37,7 +37,9 @@ def plan(
         return merge.finish(Plan(Kind.STATIC, root), notes)
     where = RelativePath(root or contract.app.root or "")
     if not tree.folder(where):
-        notes.block("folder_missing", f"There is no folder “{where}” in the repository.", fix="Check the folder of the app.")
+        notes.block(
+            "folder_missing", f"There is no folder “{where}” in the repository.", fix="Check the folder of the app."
+        )
         return merge.finish(Plan(Kind.STATIC, where), notes)
     context = Context(tree, where, tuple(sorted(pythons, key=lambda p: p.pair)), overrides, contract, path, postgres)
     found = _detected(context, notes)
@@ -45,9 +47,39 @@ def plan(
 
 
 _NAMES = frozenset(
-    {"manage.py", "wsgi.py", "asgi.py", "celery.py", "urls.py", "Procfile", "package.json", "app.json", "pyproject.toml", "uv.lock"}
-    | {"poetry.lock", "Pipfile", "Pipfile.lock", "setup.py", "setup.cfg", "runtime.txt", ".python-version", "Dockerfile", "index.html"}
-    | {"webops.toml", "mkdocs.yml", "_config.yml", "hugo.toml", "config.toml", "environment.yml", "pelicanconf.py", "conf.py"}
+    {
+        "manage.py",
+        "wsgi.py",
+        "asgi.py",
+        "celery.py",
+        "urls.py",
+        "Procfile",
+        "package.json",
+        "app.json",
+        "pyproject.toml",
+        "uv.lock",
+    }
+    | {
+        "poetry.lock",
+        "Pipfile",
+        "Pipfile.lock",
+        "setup.py",
+        "setup.cfg",
+        "runtime.txt",
+        ".python-version",
+        "Dockerfile",
+        "index.html",
+    }
+    | {
+        "webops.toml",
+        "mkdocs.yml",
+        "_config.yml",
+        "hugo.toml",
+        "config.toml",
+        "environment.yml",
+        "pelicanconf.py",
+        "conf.py",
+    }
 )
 
 
@@ -55,7 +87,9 @@ def _interesting(path: str) -> bool:
     name = path.rsplit("/", 1)[-1]
     if path.count("/") > 4:
         return False
-    return name in _NAMES or "settings" in path or "requirements" in path or name.startswith(".env") or ".config." in name
+    return (
+        name in _NAMES or "settings" in path or "requirements" in path or name.startswith(".env") or ".config." in name
+    )
 
 
 def _detected(context: Context, notes: Notes) -> Plan:
@@ -66,8 +100,12 @@ def _detected(context: Context, notes: Notes) -> Plan:
     if found is not None:
         return django.detect(context, found, notes)
     if kind is Kind.DJANGO:
-        notes.block("manage_missing", "There is no manage.py of Django's in this folder.", where=context.root,
-                    fix="Choose the folder that holds manage.py.")  # fmt: skip
+        notes.block(
+            "manage_missing",
+            "There is no manage.py of Django's in this folder.",
+            where=context.root,
+            fix="Choose the folder that holds manage.py.",
+        )
         return Plan(Kind.DJANGO, RelativePath(context.root))
     return _other(context, kind, notes)
 
@@ -80,7 +118,11 @@ def _other(context: Context, kind: Kind | None, notes: Notes) -> Plan:
         if app is not None:
             return app
     if kind is Kind.PYTHON:
-        notes.block("web_missing", "Nothing says how to start the app.", fix="Add a Procfile with a line such as “web: gunicorn app:app”.")
+        notes.block(
+            "web_missing",
+            "Nothing says how to start the app.",
+            fix="Add a Procfile with a line such as “web: gunicorn app:app”.",
+        )
         return Plan(Kind.PYTHON, RelativePath(context.root))
     maker = environments.for_generator(context, notes)
     found = static.detect(context.tree, context.root, publish, maker, notes)

@@ -9,13 +9,32 @@ from apps.deployments.detect.declared import Line
 from apps.deployments.detect.notes import Notes
 
 WINDOWS = frozenset(
-    {"pywin32", "pypiwin32", "pywin32-ctypes", "twisted-iocpsupport", "wmi", "pyreadline", "pyreadline3", "win-unicode-console"}
+    {
+        "pywin32",
+        "pypiwin32",
+        "pywin32-ctypes",
+        "twisted-iocpsupport",
+        "wmi",
+        "pyreadline",
+        "pyreadline3",
+        "win-unicode-console",
+    }
     | {"win10toast", "windows-curses", "pywinpty", "winrt", "comtypes", "wincertstore", "win-inet-pton"}
 )
 SYSTEM = frozenset(  # from `pip freeze` of a system Python, a conda base or a Mac: not on the package index
     {"pkg-resources", "python-apt", "ufw", "command-not-found", "language-selector", "unattended-upgrades", "apturl"}
     | {"ubuntu-drivers-common", "ubuntu-advantage-tools", "ubuntu-pro-client", "systemd-python", "ssh-import-id"}
-    | {"cloud-init", "distro-info", "python-debian", "dbus-python", "pygobject", "pycups", "cupshelpers", "xkit", "defer"}
+    | {
+        "cloud-init",
+        "distro-info",
+        "python-debian",
+        "dbus-python",
+        "pygobject",
+        "pycups",
+        "cupshelpers",
+        "xkit",
+        "defer",
+    }
     | {"screen-resolution-extra", "louis", "brlapi", "usb-creator", "pyobjc", "mkl-fft", "mkl-random", "mkl-service"}
     | {"conda", "conda-package-handling", "anaconda-client", "anaconda-navigator", "anaconda-project", "menuinst"}
     | {"python", "appnope"}
@@ -71,15 +90,26 @@ def _mapped(entry: Line, notes: Notes) -> Line:
     parsed = entry.parsed
     if entry.name == "psycopg2" and not parsed.url:
         parsed.name = "psycopg2-binary"
-        notes.note("psycopg2_binary", f"{entry.text} is installed as {parsed}: the same code, already compiled.",
-                   where=entry.where)  # fmt: skip
+        notes.note(
+            "psycopg2_binary",
+            f"{entry.text} is installed as {parsed}: the same code, already compiled.",
+            where=entry.where,
+        )
         return entry.with_text(str(parsed))
     if entry.name in ("mysqlclient", "mysql-python"):
-        notes.warn("mysql_driver", f"{entry.text} is compiled on the server and needs MySQL's own files there.",
-                   where=entry.where, fix="Remove the line: the platform gives the project its own database.")  # fmt: skip
+        notes.warn(
+            "mysql_driver",
+            f"{entry.text} is compiled on the server and needs MySQL's own files there.",
+            where=entry.where,
+            fix="Remove the line: the platform gives the project its own database.",
+        )
     if parsed.url:
-        notes.warn("from_url", f"{entry.name} comes from {parsed.url[:80]} and is built from source.", where=entry.where,
-                   fix="A released version from the package index installs faster and more surely.")  # fmt: skip
+        notes.warn(
+            "from_url",
+            f"{entry.name} comes from {parsed.url[:80]} and is built from source.",
+            where=entry.where,
+            fix="A released version from the package index installs faster and more surely.",
+        )
     return entry
 
 
@@ -104,8 +134,12 @@ def relaxed(given: Iterable[Line], python: str, notes: Notes) -> tuple[Line, ...
         if last is not None and last < (major, minor) and first is not None:
             extras = f"[{','.join(sorted(entry.parsed.extras))}]" if entry.parsed.extras else ""
             moved = entry.with_text(f"{entry.parsed.name}{extras}>={first},<{first.major + 1}")
-            notes.warn("pin_moved", f"{entry.text} has no ready-made file for Python {python}; {moved.text} is taken.",
-                       where=entry.where, fix=f"Pin {entry.parsed.name}=={first} or newer.")  # fmt: skip
+            notes.warn(
+                "pin_moved",
+                f"{entry.text} has no ready-made file for Python {python}; {moved.text} is taken.",
+                where=entry.where,
+                fix=f"Pin {entry.parsed.name}=={first} or newer.",
+            )
             entry = moved
         kept.append(entry)
     return tuple(kept)

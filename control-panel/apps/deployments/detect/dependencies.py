@@ -20,8 +20,12 @@ REQUIREMENTS = (
     "requirements/main.txt", "requirements/default.txt", "Requirements.txt", "requirement.txt", "reqs.txt",
     "requirements.pip", "requirements",
 )  # fmt: skip
-_NOT_FOR_RUNNING = re.compile(r"(^|[-_./])(dev|develop|development|test|tests|testing|local|docs?|lint|ci|style)([-_./]|$)")
-_BRINGS_DJANGO = frozenset({"django", "wagtail", "django-cms", "mezzanine", "django-oscar", "djangorestframework", "saleor"})
+_NOT_FOR_RUNNING = re.compile(
+    r"(^|[-_./])(dev|develop|development|test|tests|testing|local|docs?|lint|ci|style)([-_./]|$)"
+)
+_BRINGS_DJANGO = frozenset(
+    {"django", "wagtail", "django-cms", "mezzanine", "django-oscar", "djangorestframework", "saleor"}
+)
 
 Reader = Callable[[Tree, str, Notes], Declared | None]
 
@@ -89,7 +93,8 @@ def _uv_lock(tree: Tree, path: str, notes: Notes) -> Declared | None:
     pyproject = posixpath.join(posixpath.dirname(path), "pyproject.toml")
     name = str(projects.table(locks.load_toml(tree, pyproject), "project").get("name", ""))
     if lock is None:
-        return _broken(path, notes)
+        _broken(path, notes)
+        return None
     resolve = partial(_resolve_uv, lock, name, path)
     wishes = (Wish(str(lock["requires-python"]), f"{path}:{line_of(tree.text(path), 'requires-python')}", firm=True),)
     return Declared(path, resolve, locks.uv_all(lock, path), wishes if lock.get("requires-python") else (), locked=True)
@@ -104,7 +109,8 @@ def _poetry_lock(tree: Tree, path: str, notes: Notes) -> Declared | None:
     pyproject = posixpath.join(posixpath.dirname(path), "pyproject.toml")
     data = locks.load_toml(tree, pyproject)
     if lock is None or data is None:
-        return _broken(path, notes)
+        _broken(path, notes)
+        return None
     names = projects.poetry_groups(data)
     return Declared(
         path,
@@ -118,14 +124,16 @@ def _poetry_lock(tree: Tree, path: str, notes: Notes) -> Declared | None:
 def _pdm_lock(tree: Tree, path: str, notes: Notes) -> Declared | None:
     lock = locks.load_toml(tree, path)
     if lock is None:
-        return _broken(path, notes)
+        _broken(path, notes)
+        return None
     return Declared(path, lambda python, notes: locks.pdm(lock, python, path), locks.uv_all(lock, path), locked=True)
 
 
 def _pipfile_lock(tree: Tree, path: str, notes: Notes) -> Declared | None:
     lock = locks.load_json(tree, path)
     if lock is None:
-        return _broken(path, notes)
+        _broken(path, notes)
+        return None
     wished = projects.table(lock, "_meta", "requires").get("python_version")
     wishes = (Wish(str(wished), path),) if wished else ()
     pins = locks.pipenv(lock, "", path)
@@ -151,7 +159,8 @@ def _compiled_first(tree: Tree, path: str, notes: Notes) -> Declared | None:
 def _pyproject(tree: Tree, path: str, notes: Notes) -> Declared | None:
     data = locks.load_toml(tree, path)
     if data is None:
-        return _broken(path, notes)
+        _broken(path, notes)
+        return None
     wishes = _pyproject_wishes(data, tree, path)
     lines = projects.project(data, tree, path) or projects.poetry(data, tree, path)
     if lines:
@@ -176,7 +185,8 @@ def _pyproject_wishes(data: locks.Table, tree: Tree, path: str) -> tuple[Wish, .
 def _pipfile(tree: Tree, path: str, notes: Notes) -> Declared | None:
     data = locks.load_toml(tree, path)
     if data is None:
-        return _broken(path, notes)
+        _broken(path, notes)
+        return None
     lines = projects.pipfile(data, tree, path)
     wished = projects.table(data, "requires").get("python_version")
     return Declared(path, _steady(lines), lines, (Wish(str(wished), path),) if wished else ())

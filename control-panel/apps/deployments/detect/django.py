@@ -29,7 +29,7 @@ from apps.deployments.detect.notes import Notes
 from apps.deployments.detect.project import Project
 from apps.deployments.detect.settings_choice import Candidate, Judged
 from apps.deployments.detect.supply import Supply
-from apps.deployments.plan import Django, Kind, Plan, Process
+from apps.deployments.plan import Django, Kind, Plan, Process, Wanted
 from webops_host.names import DottedName, PythonVersion, RelativePath
 from webops_host.values import PythonPlan
 
@@ -89,8 +89,12 @@ def _wants_asgi(judged: Judged, commands: dict[str, Command], asgi: str, notes: 
     apps = {name.split(".")[0] for name in judged.settings.apps}
     asked = bool(apps & {"channels", "daphne"}) and "ASGI_APPLICATION" in judged.settings.source
     if asked and not asgi:
-        notes.warn("asgi_missing", "The settings ask for ASGI and there is no asgi.py; it is served by WSGI, without WebSockets.",
-                   where=judged.settings.text("ASGI_APPLICATION"), fix="Add an asgi.py beside wsgi.py.")  # fmt: skip
+        notes.warn(
+            "asgi_missing",
+            "The settings ask for ASGI and there is no asgi.py; it is served by WSGI, without WebSockets.",
+            where=judged.settings.text("ASGI_APPLICATION"),
+            fix="Add an asgi.py beside wsgi.py.",
+        )
     return asked and bool(asgi)
 
 
@@ -102,15 +106,23 @@ def _server(context: Context, parts: _Parts, notes: Notes) -> kinds.Default | No
     if not module:
         package = parts.judged.settings.module.split(".")[0]
         target = posixpath.join(parts.found.root, package, "wsgi.py")
-        notes.block("wsgi_missing", "There is no wsgi.py to serve.", where=parts.found.manage,
-                    fix=f"Add {target} with: import os; from django.core.wsgi import get_wsgi_application; "
-                        f"os.environ.setdefault(\"DJANGO_SETTINGS_MODULE\", \"{parts.judged.settings.module}\"); "
-                        "application = get_wsgi_application()")  # fmt: skip
+        notes.block(
+            "wsgi_missing",
+            "There is no wsgi.py to serve.",
+            where=parts.found.manage,
+            fix=f"Add {target} with: import os; from django.core.wsgi import get_wsgi_application; "
+            f'os.environ.setdefault("DJANGO_SETTINGS_MODULE", "{parts.judged.settings.module}"); '
+            "application = get_wsgi_application()",
+        )
         return None
     for named in project.names(context.tree, path):
         if named.fixed:
-            notes.warn("settings_fixed", f"{path} sets the settings module whatever the platform says, so the overlay can not reach it.",
-                       where=named.where, fix="Write os.environ.setdefault(\"DJANGO_SETTINGS_MODULE\", …) instead.")  # fmt: skip
+            notes.warn(
+                "settings_fixed",
+                f"{path} sets the settings module whatever the platform says, so the overlay can not reach it.",
+                where=named.where,
+                fix='Write os.environ.setdefault("DJANGO_SETTINGS_MODULE", …) instead.',
+            )
     return kinds.Default(f"{module}:{project.application(context.tree, path)}", asgi, path)
 
 
@@ -193,11 +205,10 @@ def _used(paths: dict[str, None], files: tuple[str, ...]) -> list[str]:
     return [p for p in paths if p in files or not re.search(r"settings[\w/]*\.py$|/settings/", p)]
 
 
-def _app_json(context: Context) -> list[variables.Wanted]:
+def _app_json(context: Context) -> list[Wanted]:
     for folder in context.folders:
         path = posixpath.join(folder, "app.json")
         app = locks.load_json(context.tree, path)
         if app is not None:
             return variables.from_app_json(app, path, context.tree.text(path))
     return []
-

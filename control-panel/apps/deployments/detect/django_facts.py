@@ -12,9 +12,15 @@ from apps.deployments.detect.settings import Settings
 from apps.deployments.tree import Tree
 from webops_host.values import NodePlan
 
-_FIELDS = re.compile(r"\b(ArrayField|HStoreField|SearchVectorField|(?:Integer|BigInteger|Decimal|DateTime|Date)RangeField|CITextField|CICharField)\(")
-_GIS = re.compile(r"from django\.contrib\.gis\.db import|from django\.contrib\.gis import forms|django\.contrib\.gis\.db\.models")
-_ASSET = re.compile(r"(^|/)(static\w*|assets?|dist|build|public|frontend|client|theme|css|js|img|images|fonts|scss|sass|webpack)(/|$)")
+_FIELDS = re.compile(
+    r"\b(ArrayField|HStoreField|SearchVectorField|(?:Integer|BigInteger|Decimal|DateTime|Date)RangeField|CITextField|CICharField)\("
+)
+_GIS = re.compile(
+    r"from django\.contrib\.gis\.db import|from django\.contrib\.gis import forms|django\.contrib\.gis\.db\.models"
+)
+_ASSET = re.compile(
+    r"(^|/)(static\w*|assets?|dist|build|public|frontend|client|theme|css|js|img|images|fonts|scss|sass|webpack)(/|$)"
+)
 _FRONT_ENDS = ("frontend", "front-end", "client", "assets", "ui", "static_src", "react", "vue", "web", "webapp", "js")
 
 
@@ -22,7 +28,11 @@ def needs_postgres(context: Context, root: str, settings: Settings, notes: Notes
     """Whether a model has a field that only PostgreSQL can make. An engine named in the settings is replaced anyway."""
     prefix = f"{root}/" if root else ""
     tree = context.tree
-    paths = [p for p in tree.own if p.startswith(prefix) and re.search(r"models?[^/]*\.py$|/models/|/migrations/\d.*\.py$", p)]
+    paths = [
+        p
+        for p in tree.own
+        if p.startswith(prefix) and re.search(r"models?[^/]*\.py$|/models/|/migrations/\d.*\.py$", p)
+    ]
     tree.prefetch(paths)
     for path in paths:
         text = tree.text(path)
@@ -33,7 +43,9 @@ def needs_postgres(context: Context, root: str, settings: Settings, notes: Notes
             return True
     where = settings.text("django.contrib.postgres")
     if where:
-        notes.note("postgres_features", "django.contrib.postgres is installed: some searches may need PostgreSQL.", where=where)
+        notes.note(
+            "postgres_features", "django.contrib.postgres is installed: some searches may need PostgreSQL.", where=where
+        )
     return False
 
 
@@ -42,15 +54,32 @@ def judge_database(context: Context, settings: Settings, notes: Notes) -> None:
     tree = context.tree
     gis = next((p for p in imports.sources(tree) if _GIS.search(tree.text(p))), "")
     if gis:
-        notes.block("needs_gis", "The models are geographic (PostGIS); the GDAL and GEOS libraries are not here.", where=gis,
-                    fix="Deploy it on a host with PostGIS, or take the geographic fields out of the models.")  # fmt: skip
+        notes.block(
+            "needs_gis",
+            "The models are geographic (PostGIS); the GDAL and GEOS libraries are not here.",
+            where=gis,
+            fix="Deploy it on a host with PostGIS, or take the geographic fields out of the models.",
+        )
     elif settings.text("django.contrib.gis"):
-        notes.warn("gis_listed", "django.contrib.gis is installed and needs the GDAL library.", where=settings.text("django.contrib.gis"),
-                   fix="Remove it from INSTALLED_APPS when no model uses it.")  # fmt: skip
-    for engine, name in (("backends.mysql", "MySQL"), ("backends.oracle", "Oracle"), ("mssql", "SQL Server"), ("djongo", "MongoDB")):
+        notes.warn(
+            "gis_listed",
+            "django.contrib.gis is installed and needs the GDAL library.",
+            where=settings.text("django.contrib.gis"),
+            fix="Remove it from INSTALLED_APPS when no model uses it.",
+        )
+    for engine, name in (
+        ("backends.mysql", "MySQL"),
+        ("backends.oracle", "Oracle"),
+        ("mssql", "SQL Server"),
+        ("djongo", "MongoDB"),
+    ):
         where = settings.text(engine)
         if where:
-            notes.warn("database_replaced", f"The settings name {name}; the platform's own database is used instead.", where=where)
+            notes.warn(
+                "database_replaced",
+                f"The settings name {name}; the platform's own database is used instead.",
+                where=where,
+            )
     where = settings.text("backends.postgresql")
     if where and "DATABASE_URL" not in settings.source:
         notes.found("Database", "the platform's own", "the one in the settings is replaced by the overlay", where=where)
@@ -62,14 +91,21 @@ def front_end(context: Context, root: str, settings: Settings, notes: Notes) -> 
     for folder in dict.fromkeys([root, *context.folders]):
         package = node.read(tree, folder)
         if package is not None:
-            notes.found("Front end", f"npm run {package.script}", "it is built before static files are collected", where=package.path)
+            notes.found(
+                "Front end",
+                f"npm run {package.script}",
+                "it is built before static files are collected",
+                where=package.path,
+            )
             return package.plan
     tailwind = tree.glob(f"{root}/*/static_src/package.json" if root else "*/static_src/package.json")
     if tailwind and "tailwind" in settings.source:
         package = node.read(tree, posixpath.dirname(tailwind[0]))
         built = posixpath.join(posixpath.dirname(posixpath.dirname(tailwind[0])), "static", "css", "dist", "styles.css")
         if package is not None and not tree.has(built):
-            notes.found("Front end", f"npm run {package.script}", "django-tailwind builds its styles there", where=package.path)
+            notes.found(
+                "Front end", f"npm run {package.script}", "django-tailwind builds its styles there", where=package.path
+            )
             return package.plan
     return _mentioned(context, root, settings, notes)
 
@@ -82,10 +118,16 @@ def _mentioned(context: Context, root: str, settings: Settings, notes: Notes) ->
                 continue
             used = settings.text(f"'{name}", f'"{name}', f"/{name}")
             if used:
-                notes.found("Front end", f"npm run {package.script} in {package.folder}", f"the settings use {name}", where=used)
+                notes.found(
+                    "Front end", f"npm run {package.script} in {package.folder}", f"the settings use {name}", where=used
+                )
                 return package.plan
-            notes.note("front_end_apart", f"{package.folder} has a front end of its own, which the settings do not serve.", where=package.path,
-                       fix=f"Deploy it as a second, static deployment with the folder {package.folder}.")  # fmt: skip
+            notes.note(
+                "front_end_apart",
+                f"{package.folder} has a front end of its own, which the settings do not serve.",
+                where=package.path,
+                fix=f"Deploy it as a second, static deployment with the folder {package.folder}.",
+            )
     return None
 
 
@@ -105,7 +147,11 @@ def statics(tree: Tree, root: str, settings: Settings, requirements: tuple[str, 
     for path in tree.own:
         folder = posixpath.dirname(path)
         built = front is not None and path.startswith(front)
-        asset = path.startswith(prefix) and not path.endswith(".py") and (_ASSET.search(folder) or words & set(folder.split("/")))
+        asset = (
+            path.startswith(prefix)
+            and not path.endswith(".py")
+            and (_ASSET.search(folder) or words & set(folder.split("/")))
+        )
         if built or asset:
             paths.add(path)
     return environments.content_digest(tree, [*paths]) + environments.text_digest("\n".join(requirements))[:16]

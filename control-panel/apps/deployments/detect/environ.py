@@ -121,9 +121,9 @@ class _Reader:
             elif isinstance(parent, ast.Try) and child in parent.body:
                 if any(h.type is None or _FALLBACKS.search(ast.dump(h.type)) for h in parent.handlers):
                     return True
-            elif isinstance(parent, ast.BoolOp) and isinstance(parent.op, ast.And) and child is not parent.values[0]:
-                return True
-            elif isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            elif (
+                isinstance(parent, ast.BoolOp) and isinstance(parent.op, ast.And) and child is not parent.values[0]
+            ) or isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
                 return True
             child, parent = parent, self.parents.get(id(parent))
         return False
@@ -152,7 +152,7 @@ def _wrappers(module: ast.Module) -> frozenset[str]:
 
 def _aliases(module: ast.Module) -> frozenset[str]:
     """Names that read variables: env, config, and whatever `environ.Env()` or `Config()` was assigned to."""
-    found = set()
+    found: set[str] = set()
     text = ast.unparse(module) if len(module.body) < 2000 else ""
     if re.search(r"(import|from) (environ|environs|decouple|starlette)|import_module", text):
         found |= _READERS
@@ -165,10 +165,14 @@ def _aliases(module: ast.Module) -> frozenset[str]:
 
 def _schemes(module: ast.Module) -> frozenset[str]:
     """Keys that `environ.Env(KEY=(type, default))` gives a default."""
-    found = set()
+    found: set[str] = set()
     for node in ast.walk(module):
-        if isinstance(node, ast.Call) and _attr(node.func) == "Env" or isinstance(node, ast.Call) and _name(node.func) == "Env":
-            found |= {k.arg for k in node.keywords if k.arg and isinstance(k.value, ast.Tuple) and len(k.value.elts) == 2}
+        if (isinstance(node, ast.Call) and _attr(node.func) == "Env") or (
+            isinstance(node, ast.Call) and _name(node.func) == "Env"
+        ):
+            found |= {
+                k.arg for k in node.keywords if k.arg and isinstance(k.value, ast.Tuple) and len(k.value.elts) == 2
+            }
     return frozenset(found)
 
 

@@ -69,9 +69,7 @@ def infer(context: Context, home: str, supply: Supply, notes: Notes) -> None:
                    fix="Add a requirements.txt that names the packages.")  # fmt: skip
 
 
-def build(
-    tree: Tree, python: PythonVersion, found: Iterable[Line], project: str | None, notes: Notes
-) -> PythonPlan:
+def build(tree: Tree, python: PythonVersion, found: Iterable[Line], project: str | None, notes: Notes) -> PythonPlan:
     """The environment as a value. Its digest changes with whatever would make another one of it."""
     texts = tuple(sorted({entry.text for entry in found}, key=str.lower))
     key = {
@@ -82,7 +80,9 @@ def build(
     }
     digest = Digest(hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest())
     if project is not None:
-        notes.found("Project", project or "the root", "it is installed too: only running its set-up tells what it needs")
+        notes.found(
+            "Project", project or "the root", "it is installed too: only running its set-up tells what it needs"
+        )
     return PythonPlan(python, texts, digest, None if project is None else RelativePath(project))
 
 
@@ -116,6 +116,6 @@ def for_generator(context: Context, notes: Notes) -> Environment:
         supply = Supply(lines(declared, python, notes), {}, notes)
         for package in packages:
             supply.add(package, "the generator needs it")
-        return build(context.tree, python, supply.lines.values(), None, notes)
+        return build(context.tree, python, supply.lines.values(), declared.project, notes)
 
     return make

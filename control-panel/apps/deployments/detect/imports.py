@@ -9,8 +9,12 @@ from collections.abc import Iterable, Iterator
 
 from apps.deployments.tree import Tree
 
-_SKIPPED = re.compile(r"(^|/)(tests?|testing|migrations|docs?|examples?|scripts?|fabfile\.py|conftest\.py|test_[^/]*|[^/]*_tests?\.py)(/|$)")
-_OLD_STDLIB = frozenset({"distutils", "imp", "cgi", "asyncore", "asynchat", "smtpd", "pipes", "crypt", "telnetlib", "imghdr"})
+_SKIPPED = re.compile(
+    r"(^|/)(tests?|testing|migrations|docs?|examples?|scripts?|fabfile\.py|conftest\.py|test_[^/]*|[^/]*_tests?\.py)(/|$)"
+)
+_OLD_STDLIB = frozenset(
+    {"distutils", "imp", "cgi", "asyncore", "asynchat", "smtpd", "pipes", "crypt", "telnetlib", "imghdr"}
+)
 _PYTHON_2 = frozenset({"urllib2", "urlparse", "StringIO", "cStringIO", "ConfigParser", "Queue", "httplib", "cookielib"})
 STDLIB = frozenset(sys.stdlib_module_names) | _OLD_STDLIB | _PYTHON_2 | {"__main__"}
 FILES = 1500
@@ -19,7 +23,9 @@ FILES = 1500
 def sources(tree: Tree, under: str = "") -> tuple[str, ...]:
     """Python files of the project that run in production: no tests, no migrations."""
     prefix = f"{under}/" if under else ""
-    found = [p for p in tree.own if p.endswith(".py") and p.startswith(prefix) and not _SKIPPED.search(p[len(prefix) :])]
+    found = [
+        p for p in tree.own if p.endswith(".py") and p.startswith(prefix) and not _SKIPPED.search(p[len(prefix) :])
+    ]
     return tuple(found[:FILES])
 
 

@@ -46,7 +46,13 @@ def web(context: Context, command: Command | None, default: Default, root: str, 
     count, limits = max(command.count or 1, 1), command.limits or limits
     text, gone = processes.without_platform_work(command.text)
     if gone:
-        notes.found("Release work", "; ".join(gone), "the platform does this once a release", origin=command.origin, where=command.where)
+        notes.found(
+            "Release work",
+            "; ".join(gone),
+            "the platform does this once a release",
+            origin=command.origin,
+            where=command.where,
+        )
     served = _served(processes.web(text), default, root, context)
     if served is not None:
         reason = _reason(processes.web(text))
@@ -55,7 +61,13 @@ def web(context: Context, command: Command | None, default: Default, root: str, 
     line = processes.line(processes.on_port(processes.from_folder(text or command.text, command.home, root)))
     if line is None:
         return Process(kind, Gunicorn(DottedName(default.application), default.asgi), count, limits)
-    notes.found("Web process", line.line, "kept as it is written; it has to listen on $PORT", origin=command.origin, where=command.where)
+    notes.found(
+        "Web process",
+        line.line,
+        "kept as it is written; it has to listen on $PORT",
+        origin=command.origin,
+        where=command.where,
+    )
     return Process(kind, line, count, limits)
 
 
@@ -66,7 +78,11 @@ def _served(found: processes.Web | None, default: Default, root: str, context: C
         return Gunicorn(DottedName(default.application), default.asgi, found.workers, found.threads)
     module, _, attribute = found.application.partition(":")
     if not _exists(context, module, root):
-        return Gunicorn(DottedName(default.application), default.asgi, found.workers, found.threads) if default.where else None
+        return (
+            Gunicorn(DottedName(default.application), default.asgi, found.workers, found.threads)
+            if default.where
+            else None
+        )
     named = attribute or (default.application.partition(":")[2] if default.where else "application")
     return processes.gunicorn(found, f"{module}:{named}")
 
@@ -78,7 +94,7 @@ def _exists(context: Context, module: str, root: str) -> bool:
 
 def _reason(found: processes.Web | None) -> str:
     if found is None or found.default:
-        return "a development server is replaced by gunicorn"
+        return "the server of the line is replaced by gunicorn"
     if found.dropped:
         return f"served by the platform's gunicorn, without {' '.join(found.dropped)[:80]}"
     return "served by the platform's gunicorn as the line asks"
@@ -105,8 +121,12 @@ def others(context: Context, commands: Iterable[Command], root: str, broker: boo
 
 
 def no_broker(kind: str, where: str, notes: Notes) -> None:
-    notes.warn("no_broker", f"“{kind}” needs a message broker and none is known here, so no copy is started.", where=where,
-               fix="Set REDIS_URL or CELERY_BROKER_URL to a Redis server, then start one copy.")  # fmt: skip
+    notes.warn(
+        "no_broker",
+        f"“{kind}” needs a message broker and none is known here, so no copy is started.",
+        where=where,
+        fix="Set REDIS_URL or CELERY_BROKER_URL to a Redis server, then start one copy.",
+    )
 
 
 def celery(context: Context, root: str, broker: bool, notes: Notes) -> list[Process]:

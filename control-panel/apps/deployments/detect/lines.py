@@ -53,7 +53,9 @@ def _counted(context: Context, command: Command) -> Command:
 def _procfile(context: Context, path: str, folder: str, notes: Notes) -> dict[str, Command]:
     lines, wrong = procfile.parse(context.tree.text(path))
     for number, text in wrong:
-        notes.warn("procfile_line", f"“{text}” is not of the form “kind: command” and is ignored.", where=f"{path}:{number}")
+        notes.warn(
+            "procfile_line", f"“{text}” is not of the form “kind: command” and is ignored.", where=f"{path}:{number}"
+        )
     found = {}
     for line in lines:
         where = f"{path}:{line.number}"

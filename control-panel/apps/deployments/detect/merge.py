@@ -59,8 +59,12 @@ def _publish(context: Context, plan: Plan, notes: Notes) -> Plan:
     made = plan.build is not None or plan.node is not None
     if not made and not context.tree.has(posixpath.join(context.root, choice.value, "index.html")):
         where = choice.where or choice.value
-        notes.block("publish_missing", f"“{choice.value}” has no index.html and nothing builds one.", where=where,
-                    fix="Name the folder that holds index.html, or add a build command.")  # fmt: skip
+        notes.block(
+            "publish_missing",
+            f"“{choice.value}” has no index.html and nothing builds one.",
+            where=where,
+            fix="Name the folder that holds index.html, or add a build command.",
+        )
     return replace(plan, publish=RelativePath(choice.value))
 
 
@@ -71,10 +75,18 @@ def _release(context: Context, plan: Plan, notes: Notes) -> Plan:
         return plan
     text, gone = processes.without_platform_work(command.text) if plan.django else (command.text, ())
     if gone:
-        notes.found("Release work", "; ".join(gone), "the platform does this itself", origin=command.origin, where=command.where)
+        notes.found(
+            "Release work", "; ".join(gone), "the platform does this itself", origin=command.origin, where=command.where
+        )
     line = processes.line(processes.from_folder(text, command.home, plan.root)) if text else None
     if line is not None:
-        notes.found("Release line", line.line, "it runs before the new release starts", origin=command.origin, where=command.where)
+        notes.found(
+            "Release line",
+            line.line,
+            "it runs before the new release starts",
+            origin=command.origin,
+            where=command.where,
+        )
     return replace(plan, release=line)
 
 
@@ -86,13 +98,19 @@ def _django(context: Context, plan: Plan, notes: Notes) -> Plan:
     if overlay is not None:
         _say(notes, "Settings overlay", overlay)
     services = any(service.type == "postgres" for service in context.contract.services)
-    return replace(plan, django=Django(
-        settings=found.settings, version=found.version,
-        overlay=found.overlay if overlay is None else overlay.value == "True",
-        migrate=found.migrate if asked.migrate is None else asked.migrate,
-        collectstatic=found.collectstatic if asked.collectstatic is None else asked.collectstatic,
-        migrations=found.migrations, statics=found.statics, needs_postgres=found.needs_postgres or services,
-    ))  # fmt: skip
+    return replace(
+        plan,
+        django=Django(
+            settings=found.settings,
+            version=found.version,
+            overlay=found.overlay if overlay is None else overlay.value == "True",
+            migrate=found.migrate if asked.migrate is None else asked.migrate,
+            collectstatic=found.collectstatic if asked.collectstatic is None else asked.collectstatic,
+            migrations=found.migrations,
+            statics=found.statics,
+            needs_postgres=found.needs_postgres or services,
+        ),
+    )
 
 
 def _health(context: Context, plan: Plan, notes: Notes) -> Plan:
@@ -101,7 +119,13 @@ def _health(context: Context, plan: Plan, notes: Notes) -> Plan:
     if health is None:
         return plan
     origin = "panel" if context.panel.health else "webops.toml"
-    notes.found("Health check", f"{health.path} within {health.timeout:g} s", "chosen by you", origin=origin, where=context.line("health"))
+    notes.found(
+        "Health check",
+        f"{health.path} within {health.timeout:g} s",
+        "chosen by you",
+        origin=origin,
+        where=context.line("health"),
+    )
     return replace(plan, health=health)
 
 
@@ -111,16 +135,24 @@ def _variables(context: Context, plan: Plan, notes: Notes) -> Plan:
     for name, purpose in context.contract.env.required.items():
         key = VariableKey(name)
         generate = is_generated(name)
-        wanted[key] = Wanted(key, purpose or "the contract asks for it", not generate, is_secret(name), generate, "", context.line(name))
+        wanted[key] = Wanted(
+            key, purpose or "the contract asks for it", not generate, is_secret(name), generate, "", context.line(name)
+        )
     plain = {VariableKey(key): value for key, value in context.contract.env.plain.items()}
     given = context.panel.variables
     redis = [fill for fill in plan.fills if fill.role is Role.REDIS and fill.key not in given]
     for fill in redis:
-        notes.warn("no_redis", f"{fill.key} is read and no Redis is known here: what uses it fails when it is used.", where=fill.where,
-                   fix=f"Set {fill.key} to the address of a Redis server.")  # fmt: skip
+        notes.warn(
+            "no_redis",
+            f"{fill.key} is read and no Redis is known here: what uses it fails when it is used.",
+            where=fill.where,
+            fix=f"Set {fill.key} to the address of a Redis server.",
+        )
     kept = tuple(w for w in wanted.values() if w.key not in plain and w.key not in given)
     cron = tuple(
-        Cron(entry.schedule, line) for entry in context.contract.cron if (line := _line(context, plan, entry.command)) is not None
+        Cron(entry.schedule, line)
+        for entry in context.contract.cron
+        if (line := _line(context, plan, entry.command)) is not None
     )
     return replace(plan, variables=plain, wanted=kept, cron=cron)
 
@@ -129,7 +161,12 @@ def _limits(context: Context, plan: Plan, most: PlatformLimits, notes: Notes) ->
     """Nothing above the platform's own limits, whoever asked."""
     whole = _within(lines.limits(context), most)
     if whole != lines.limits(context):
-        notes.found("Limits", f"{whole.memory_mib} MiB, {whole.cpu_percent} %", "the most that the platform gives", origin="platform")
+        notes.found(
+            "Limits",
+            f"{whole.memory_mib} MiB, {whole.cpu_percent} %",
+            "the most that the platform gives",
+            origin="platform",
+        )
     found = tuple(_bounded(process, most) for process in plan.processes)
     return replace(plan, limits=whole, processes=found)
 
@@ -140,5 +177,7 @@ def _bounded(process: Process, most: PlatformLimits) -> Process:
 
 def _within(limits: Limits, most: PlatformLimits) -> Limits:
     return Limits(
-        min(limits.memory_mib, most.memory_mib), min(limits.cpu_percent, most.cpu_percent), min(limits.tasks, most.tasks)
+        min(limits.memory_mib, most.memory_mib),
+        min(limits.cpu_percent, most.cpu_percent),
+        min(limits.tasks, most.tasks),
     )

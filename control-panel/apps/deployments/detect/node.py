@@ -43,9 +43,11 @@ _OUTPUT = re.compile(r"(?:--outDir|--out-dir|--output|--dest|-d|--dist-dir|-o)[ 
 _CONFIGS: dict[str, tuple[tuple[str, ...], str]] = {
     "Vite": (("vite.config.js", "vite.config.ts", "vite.config.mjs"), r"outDir\s*:\s*[\"'`]([\w./-]+)[\"'`]"),
     "Astro": (("astro.config.mjs", "astro.config.js", "astro.config.ts"), r"outDir\s*:\s*[\"'`]([\w./-]+)[\"'`]"),
-    "Eleventy": ((".eleventy.js", "eleventy.config.js", "eleventy.config.mjs", "eleventy.config.cjs"), r"output\s*:\s*[\"'`]([\w./-]+)[\"'`]"),
+    "Eleventy": ((".eleventy.js", "eleventy.config.js", "eleventy.config.mjs", "eleventy.config.cjs"), 
+                 r"output\s*:\s*[\"'`]([\w./-]+)[\"'`]"),
     "Vue CLI": (("vue.config.js",), r"outputDir\s*:\s*[\"'`]([\w./-]+)[\"'`]"),
-    "webpack": (("webpack.config.js", "webpack.config.prod.js", "webpack.prod.js"), r"path\s*:\s*path\.\w+\(__dirname,\s*[\"'`]([\w./-]+)[\"'`]"),
+    "webpack": (("webpack.config.js", "webpack.config.prod.js", "webpack.prod.js"),
+                r"path\s*:\s*path\.\w+\(__dirname,\s*[\"'`]([\w./-]+)[\"'`]"),
     "Angular": (("angular.json",), r"\"outputPath\"\s*:\s*\"([\w./-]+)\""),
     "Next.js": (("next.config.js", "next.config.mjs", "next.config.ts"), r"distDir\s*:\s*[\"'`]([\w./-]+)[\"'`]"),
 }  # fmt: skip
@@ -87,7 +89,9 @@ def read(tree: Tree, folder: str) -> Package | None:
     tool, output = _tool(command, package)
     output = _configured(tree, folder, tool, command) or output
     lock = any(tree.has(posixpath.join(folder, name)) for name in ("package-lock.json", "npm-shrinkwrap.json"))
-    yarn = any(tree.has(posixpath.join(folder, name)) for name in ("yarn.lock", "pnpm-lock.yaml", "bun.lockb", "bun.lock"))
+    yarn = any(
+        tree.has(posixpath.join(folder, name)) for name in ("yarn.lock", "pnpm-lock.yaml", "bun.lockb", "bun.lock")
+    )
     return Package(folder, path, script, command, tool, output, lock, yarn and not lock)
 
 
@@ -120,10 +124,14 @@ def _configured(tree: Tree, folder: str, tool: str, command: str) -> str:
         return posixpath.normpath(said[1]).lstrip("./")
     names, pattern = _CONFIGS.get(tool, ((), ""))
     for name in names:
-        match = re.search(pattern, tree.text(posixpath.join(folder, name))) if tree.has(posixpath.join(folder, name)) else None
+        match = (
+            re.search(pattern, tree.text(posixpath.join(folder, name)))
+            if tree.has(posixpath.join(folder, name))
+            else None
+        )
         if match:
             found = posixpath.normpath(match[1])
             return "" if found.startswith("..") else found.removeprefix("./")
-    if tool == "VitePress" and (match := re.search(r"vitepress build (\w[\w/-]*)", command)):
-        return f"{match[1]}/.vitepress/dist"
+    if match := re.search(r"(vitepress|vuepress) build (\w[\w/-]*)", command):
+        return f"{match[2]}/.{match[1]}/dist"
     return ""

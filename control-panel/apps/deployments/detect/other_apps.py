@@ -43,7 +43,13 @@ def detect(context: Context, notes: Notes) -> Plan | None:
     if found is not None:
         notes.found("Kind", f"{found.framework} app", "an application object is defined there", where=found.path)
     else:
-        notes.found("Kind", "Python app", "a web line says how to start it", origin=commands["web"].origin, where=commands["web"].where)
+        notes.found(
+            "Kind",
+            "Python app",
+            "a web line says how to start it",
+            origin=commands["web"].origin,
+            where=commands["web"].where,
+        )
     web = _web(context, commands, found, root, notes)
     broker = kinds.has_broker(context)
     others = kinds.others(context, commands.values(), root, broker, notes)
@@ -53,14 +59,18 @@ def detect(context: Context, notes: Notes) -> Plan | None:
 def _is_python(tree: Tree, root: str) -> bool:
     prefix = f"{root}/" if root else ""
     names = ("requirements.txt", "Pipfile", "pyproject.toml", "setup.py", "runtime.txt", "uv.lock", "poetry.lock")
-    return any(tree.has(prefix + name) for name in names) or any(p.startswith(prefix) and p.endswith(".py") for p in tree.own)
+    return any(tree.has(prefix + name) for name in names) or any(
+        p.startswith(prefix) and p.endswith(".py") for p in tree.own
+    )
 
 
 def _web(context: Context, commands: dict[str, Command], found: _Found | None, root: str, notes: Notes) -> Process:
     if found is None:
         default = kinds.Default("app:app")
     else:
-        module = found.path[len(root) + 1 if root else 0 :].removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+        module = (
+            found.path[len(root) + 1 if root else 0 :].removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+        )
         default = kinds.Default(f"{module}:{found.name}", found.asgi, found.path)
     return kinds.web(context, commands.get("web"), default, root, notes)
 
@@ -78,7 +88,11 @@ def _plan(context: Context, web: Process, others: list[Process], notes: Notes) -
     supply.database(box, wanted=False, where="")
     supply.setuptools(box, "")
     paths = imports.sources(tree, root)
-    needs = variables.needs(environ.uses(tree, paths), frozenset(p for p in paths if "/" not in p), variables.examples(tree, context.folders))
+    needs = variables.needs(
+        environ.uses(tree, paths),
+        frozenset(p for p in paths if "/" not in p),
+        variables.examples(tree, context.folders),
+    )
     return Plan(
         kind=Kind.PYTHON,
         root=RelativePath(root),

@@ -15,16 +15,72 @@ from webops_host.names import DottedName
 from webops_host.values import Gunicorn, ProjectLine
 
 _SHELL = re.compile(r"[;|<>`\n\\]|&|\$\(|\$\{(?!PORT|WEB_CONCURRENCY)")
-_PREFIXES = (("pipenv", "run"), ("poetry", "run"), ("uv", "run"), ("python", "-m"), ("python3", "-m"), ("exec",),
-             ("bin/start-nginx",), ("bin/start-pgbouncer",), ("bin/start-stunnel",), ("env",))  # fmt: skip
+_PREFIXES = (
+    ("pipenv", "run"),
+    ("poetry", "run"),
+    ("uv", "run"),
+    ("python", "-m"),
+    ("python3", "-m"),
+    ("exec",),
+    ("bin/start-nginx",),
+    ("bin/start-pgbouncer",),
+    ("bin/start-stunnel",),
+    ("env",),
+)
 _PYTHON = re.compile(r"python(3(\.\d+)?)?")
 _DONE_BY_PLATFORM = frozenset({"migrate", "collectstatic", "makemigrations", "check", "compilemessages_"})
-_IGNORED = frozenset({"-b", "--bind", "--log-file", "--access-logfile", "--error-logfile", "--log-level", "--access-logformat",
-                      "--worker-tmp-dir", "--name", "-n", "--keep-alive", "--forwarded-allow-ips", "--pid", "-p", "--user", "-u",
-                      "--group", "-g", "--proxy-headers", "--host", "--port", "--listen", "--graceful-timeout", "--chdir",
-                      "--pythonpath", "--loop", "--http", "--interface", "--lifespan", "--root-path", "-e", "--env"})  # fmt: skip
-_FLAGS = frozenset({"--reload", "--proxy-headers", "--capture-output", "--enable-stdio-inheritance", "--daemon", "-D", "--no-access-log",
-                    "--no-sendfile", "--preload", "--check-config", "-v", "--strip-header-spaces"})  # fmt: skip
+_IGNORED = frozenset(
+    {
+        "-b",
+        "--bind",
+        "--log-file",
+        "--access-logfile",
+        "--error-logfile",
+        "--log-level",
+        "--access-logformat",
+        "--worker-tmp-dir",
+        "--name",
+        "-n",
+        "--keep-alive",
+        "--forwarded-allow-ips",
+        "--pid",
+        "-p",
+        "--user",
+        "-u",
+        "--group",
+        "-g",
+        "--proxy-headers",
+        "--host",
+        "--port",
+        "--listen",
+        "--graceful-timeout",
+        "--chdir",
+        "--pythonpath",
+        "--loop",
+        "--http",
+        "--interface",
+        "--lifespan",
+        "--root-path",
+        "-e",
+        "--env",
+    }
+)
+_FLAGS = frozenset(
+    {
+        "--reload",
+        "--proxy-headers",
+        "--capture-output",
+        "--enable-stdio-inheritance",
+        "--daemon",
+        "-D",
+        "--no-access-log",
+        "--no-sendfile",
+        "--preload",
+        "--check-config",
+        "-v",
+        "--strip-header-spaces",
+    }
+)
 _SERVERS = frozenset({"gunicorn", "uvicorn", "daphne", "hypercorn", "waitress-serve", "uwsgi"})
 
 
@@ -84,13 +140,19 @@ def split(text: str) -> list[str]:
 
 def management(text: str) -> str:
     """The name of the manage.py command that this line runs, or ""."""
-    match = re.fullmatch(r"(?:(?:pipenv|poetry|uv) run )?(?:python[\d.]* )?(?:\./)?(?:[\w./-]*/)?(?:manage\.py|django-admin(?:\.py)?) (\w+)(.*)", text.strip())
+    text = re.sub(r"^(?:yes|echo)(?: \S+)? *\| *", "", text.strip())  # it answers a question of the command after it
+    match = re.fullmatch(
+        r"(?:(?:pipenv|poetry|uv) run )?(?:python[\d.]* )?(?:\./)?(?:[\w./-]*/)?"
+        r"(?:manage\.py|django-admin(?:\.py)?) (\w+)(.*)",
+        text.strip(),
+    )
     return match[1] if match and not _SHELL.search(text) else ""
 
 
 def without_platform_work(text: str) -> tuple[str, tuple[str, ...]]:
     """The line without migrate and collectstatic, which the platform does before; and what was taken out."""
-    kept, gone = [], []
+    kept: list[str] = []
+    gone: list[str] = []
     for part in split(text):
         (gone if management(part) in _DONE_BY_PLATFORM else kept).append(part)
     return " && ".join(kept), tuple(gone)
@@ -98,6 +160,8 @@ def without_platform_work(text: str) -> tuple[str, tuple[str, ...]]:
 
 def web(text: str) -> Web | None:
     """What a web line serves, when the platform's own gunicorn can do the same; None when the line has to stay."""
+    if re.match(r"(exec )?(uwsgi|mod_wsgi-express)\b", text):
+        return Web(default=True, dropped=(text,))
     if management(text) == "runserver":
         return Web(default=True, dropped=(text,))
     folder = re.match(r"cd\s+([\w./-]+)\s*&&\s*(.+)", text)

@@ -12,7 +12,9 @@ from apps.deployments.detect import settings
 from apps.deployments.tree import Tree, line_of
 
 KEY = "DJANGO_SETTINGS_MODULE"
-_NOT_THE_PROJECT = re.compile(r"(^|/)(tests?|testproject|test_project|examples?|sample|demo|sandbox|docs?|template|project_template)/")
+_NOT_THE_PROJECT = re.compile(
+    r"(^|/)(tests?|testproject|test_project|examples?|sample|demo|sandbox|docs?|template|project_template)/"
+)
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _TEMPLATE = re.compile(r"\{\{|\{%")
 
@@ -46,7 +48,9 @@ def find(tree: Tree, root: str) -> Project | None:
     found = [p for p in tree.glob("manage.py", "**/manage.py") if p.startswith(prefix) and _is_django(tree, p)]
     if not found:
         return None
-    ranked = sorted(found, key=lambda p: (bool(_NOT_THE_PROJECT.search(p[len(prefix) :])), p.count("/"), -_weight(tree, p)))
+    ranked = sorted(
+        found, key=lambda p: (bool(_NOT_THE_PROJECT.search(p[len(prefix) :])), p.count("/"), -_weight(tree, p))
+    )
     manage = ranked[0]
     home = posixpath.dirname(manage)
     roots = tuple(dict.fromkeys([home, *_path_additions(tree, manage, home)]))
@@ -108,13 +112,19 @@ def _is_key(node: ast.expr) -> bool:
 def _modules(node: ast.expr) -> list[str]:
     """Dotted names among the constants of an expression: a literal, a default, both arms of a condition."""
     constants = [n.value for n in ast.walk(node) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
-    return [text for text in constants if _DOTTED.fullmatch(text) and text != KEY and ("." in text or "settings" in text)]
+    return [
+        text for text in constants if _DOTTED.fullmatch(text) and text != KEY and ("." in text or "settings" in text)
+    ]
 
 
 def candidates(tree: Tree, project: Project) -> list[str]:
     """Modules that look like settings, when nothing names one that exists."""
     prefix = f"{project.root}/" if project.root else ""
-    found = [p for p in tree.own if p.startswith(prefix) and re.search(r"(^|/)settings(/[\w]+)?\.py$|(^|/)\w*settings\w*\.py$", p)]
+    found = [
+        p
+        for p in tree.own
+        if p.startswith(prefix) and re.search(r"(^|/)settings(/[\w]+)?\.py$|(^|/)\w*settings\w*\.py$", p)
+    ]
     found = [p for p in found if "INSTALLED_APPS" in tree.text(p) or "import *" in tree.text(p)]
     return [_dotted(p[len(prefix) :]) for p in found]
 

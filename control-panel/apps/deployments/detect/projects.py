@@ -46,7 +46,9 @@ def poetry_groups(data: Table) -> list[str]:
     """Names that a poetry project needs to run, optional ones left out."""
     wanted = table(data, "tool", "poetry", "dependencies")
     names = [n for n, s in wanted.items() if n.lower() != "python" and not (isinstance(s, dict) and s.get("optional"))]
-    return names + [re.split(r"[^\w.-]", text, maxsplit=1)[0] for text in strings(table(data, "project").get("dependencies"))]
+    return names + [
+        re.split(r"[^\w.-]", text, maxsplit=1)[0] for text in strings(table(data, "project").get("dependencies"))
+    ]
 
 
 def _poetry_text(name: str, spec: object) -> str:
@@ -153,7 +155,8 @@ def _literal_strings(node: ast.expr | None) -> list[str] | None:
 def conda(tree: Tree, path: str) -> tuple[tuple[Line, ...], str, tuple[str, ...]]:
     """Lines under `pip:`, the Python wish, and names that only conda has. Known conda packages go to lines too."""
     lines: list[Line] = []
-    python, skipped, in_pip = "", [], False
+    skipped: list[str] = []
+    python, in_pip = "", False
     for number, raw in enumerate(tree.text(path).splitlines(), start=1):
         match = re.fullmatch(r"(\s*)-\s*[\"']?([^\"'#]+?)[\"']?\s*(?:#.*)?", raw)
         if match is None:

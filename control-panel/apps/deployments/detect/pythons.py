@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.version import Version
 
 from apps.deployments.detect import eras
 from apps.deployments.detect.declared import Line, Wish
@@ -32,9 +33,12 @@ def wishes(tree: Tree, folders: Iterable[str]) -> tuple[Wish, ...]:
     found: list[Wish] = []
     names = (".python-version", "runtime.txt", ".tool-versions", "mise.toml", "Dockerfile")
     patterns = (
-        r"^\s*(?:cpython-?)?(3\.\d+)", r"^\s*python-(3\.\d+)", r"^\s*python\s+(3\.\d+)",
-        r"^\s*python\s*=\s*\"(3\.\d+)", r"^\s*FROM\s+(?:[\w./-]*/)?python:(3\.\d+)",
-    )  # fmt: skip
+        r"^\s*(?:cpython-?)?(3\.\d+)",
+        r"^\s*python-(3\.\d+)",
+        r"^\s*python\s+(3\.\d+)",
+        r"^\s*python\s*=\s*\"(3\.\d+)",
+        r"^\s*FROM\s+(?:[\w./-]*/)?python:(3\.\d+)",
+    )
     folders = list(folders)
     for name, pattern in zip(names, patterns, strict=True):
         for folder in folders:
@@ -46,7 +50,11 @@ def wishes(tree: Tree, folders: Iterable[str]) -> tuple[Wish, ...]:
 
 
 def choose(
-    installed: tuple[PythonVersion, ...], given: tuple[Wish, ...], pins: tuple[Line, ...], asked: Asked | None, notes: Notes
+    installed: tuple[PythonVersion, ...],
+    given: tuple[Wish, ...],
+    pins: tuple[Line, ...],
+    asked: Asked | None,
+    notes: Notes,
 ) -> PythonVersion:
     """The version to plan. It is on the machine wherever one that is there can do; everything else is said."""
     if asked is not None:
@@ -123,12 +131,12 @@ class _Bounds:
         return f"the newest here that suits: {self.why}" if self.why else "the newest here that suits what is pinned"
 
 
-def _lowest(entry: Line) -> eras.Version | None:
+def _lowest(entry: Line) -> Version | None:
     found = [v for c in entry.parsed.specifier if c.operator in (">=", ">") and (v := eras.version(c.version))]
     return max(found, default=None)
 
 
-def _highest(entry: Line) -> eras.Version | None:
+def _highest(entry: Line) -> Version | None:
     """The newest version that a bounded requirement allows, near enough: `<4.3` counts as 4.2.99."""
     for clause in entry.parsed.specifier:
         bound = eras.version(clause.version.removesuffix(".*"))
@@ -156,7 +164,9 @@ def _version(text: str) -> PythonVersion | None:
 
 def _accepted(version: PythonVersion, specifiers: list[SpecifierSet]) -> bool:
     """A minor version is fine when its first or some later patch release is."""
-    return all(spec.contains(f"{version}.0") or spec.contains(f"{version}.99") or _patch(version, spec) for spec in specifiers)
+    return all(
+        spec.contains(f"{version}.0") or spec.contains(f"{version}.99") or _patch(version, spec) for spec in specifiers
+    )
 
 
 def _patch(version: PythonVersion, spec: SpecifierSet) -> bool:
@@ -177,9 +187,12 @@ def _near(
     calm = [v for v in newer if bounds.against(v) == fewest]
     chosen = min(calm, key=lambda v: v.pair) if calm else max(here, key=lambda v: v.pair)
     notes.found("Python", chosen, f"the nearest to {wanted} that is on this machine", where=wish.where)
-    notes.warn("python_nearest", f"{wish.where.split(':')[0]} asks for Python {wanted}, which is not on this machine; "
-               f"Python {chosen} is used.", where=wish.where,
-               fix=f"Install Python {wanted} on the machine, or write {chosen} there.")  # fmt: skip
+    notes.warn(
+        "python_nearest",
+        f"{wish.where.split(':')[0]} asks for Python {wanted}, which is not on this machine; Python {chosen} is used.",
+        where=wish.where,
+        fix=f"Install Python {wanted} on the machine, or write {chosen} there.",
+    )
     return chosen
 
 
@@ -197,12 +210,18 @@ def _absent(
     if chosen not in installed:
         _say_absent(chosen, installed, reason, notes, where)
     else:
-        notes.warn("python_conflict", f"No Python satisfies everything that is asked for; {chosen} is tried.", where=where)
+        notes.warn(
+            "python_conflict", f"No Python satisfies everything that is asked for; {chosen} is tried.", where=where
+        )
     return chosen
 
 
 def _say_absent(version: str, installed: tuple[PythonVersion, ...], reason: str, notes: Notes, where: str = "") -> None:
     has = ", ".join(installed) or "none"
-    notes.warn("python_absent", f"Python {version} is needed ({reason}) and is not on this machine, which has {has}. "
-               "It is fetched if the network allows.", where=where,
-               fix=f"Install Python {version} on the machine.")  # fmt: skip
+    notes.warn(
+        "python_absent",
+        f"Python {version} is needed ({reason}) and is not on this machine, which has {has}. "
+        "It is fetched if the network allows.",
+        where=where,
+        fix=f"Install Python {version} on the machine.",
+    )

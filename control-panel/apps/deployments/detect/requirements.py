@@ -95,7 +95,9 @@ def _read_option(
         if tree.has(target):
             _read_file(tree, target, result, notes, depth + 1, constraint=name in ("-c", "--constraint"))
         else:
-            notes.warn("requirements_file_missing", f"{path} includes {value}, which is not in the repository.", where=where)
+            notes.warn(
+                "requirements_file_missing", f"{path} includes {value}, which is not in the repository.", where=where
+            )
     elif name in ("-e", "--editable"):
         _read_editable(value, folder, where, result, notes)
     elif name in ("-i", "--index-url", "--extra-index-url", "-f", "--find-links", "--trusted-host", "--no-index"):
@@ -107,8 +109,12 @@ def _read_editable(value: str, folder: str, where: str, result: Read, notes: Not
     if value.startswith(("git+", "https://", "http://")) and egg:
         _read_line(f"{egg[1]} @ {value.split('#')[0]}", folder, where, result, notes)
     elif "://" in value or value.startswith(("git+", "git@")):
-        notes.warn("editable_without_name", f"“{value:.80}” names no package and is left out.", where=where,
-                   fix=f"Write it as “name @ {value.split('#')[0]:.80}”.")  # fmt: skip
+        notes.warn(
+            "editable_without_name",
+            f"“{value:.80}” names no package and is left out.",
+            where=where,
+            fix=f"Write it as “name @ {value.split('#')[0]:.80}”.",
+        )
     else:
         result.project = _folder(folder, value)
 
@@ -123,8 +129,12 @@ def _read_line(text: str, folder: str, where: str, result: Read, notes: Notes) -
     local = _LOCAL.match(text)
     conda = _CONDA_FREEZE.match(text) or _VERSION_TYPO.match(text)
     if local:
-        notes.warn("local_file", f"{local[1]} points at a file of somebody's own machine; any version of it is taken.",
-                   where=where, fix=f"Write “{local[1]}==<version>”.")  # fmt: skip
+        notes.warn(
+            "local_file",
+            f"{local[1]} points at a file of somebody's own machine; any version of it is taken.",
+            where=where,
+            fix=f"Write “{local[1]}==<version>”.",
+        )
         text = local[1]
     elif conda:
         text = f"{conda[1]}=={conda[2]}"
@@ -134,8 +144,12 @@ def _read_line(text: str, folder: str, where: str, result: Read, notes: Notes) -
     elif text.startswith((".", "/", "file:")) or text.endswith((".whl", ".tar.gz", ".zip")):
         _read_path(text, folder, where, result, notes)
     else:
-        notes.warn("requirement_unreadable", f"“{text:.80}” is not a requirement and is left out.", where=where,
-                   fix="Write it as “name==version”, or delete the line.")  # fmt: skip
+        notes.warn(
+            "requirement_unreadable",
+            f"“{text:.80}” is not a requirement and is left out.",
+            where=where,
+            fix="Write it as “name==version”, or delete the line.",
+        )
 
 
 def _from_url(text: str, where: str) -> Line | None:
@@ -153,5 +167,9 @@ def _read_path(text: str, folder: str, where: str, result: Read, notes: Notes) -
     if text.rstrip("/") in (".", "./") or text.startswith(".["):
         result.project = _folder(folder, text)
         return
-    notes.warn("local_file", f"“{text:.80}” is a file of somebody's own machine and is left out.", where=where,
-               fix="Name the package and its version instead.")  # fmt: skip
+    notes.warn(
+        "local_file",
+        f"“{text:.80}” is a file of somebody's own machine and is left out.",
+        where=where,
+        fix="Name the package and its version instead.",
+    )

@@ -69,7 +69,8 @@ class Settings:
 def read(tree: Tree, roots: tuple[str, ...], module: str) -> Settings:
     """The settings of a module and of all it imports from the project."""
     first = path_of(tree, roots, module)
-    todo, files, missing = [(module, first)], [], dict[str, str]()
+    todo, missing = [(module, first)], dict[str, str]()
+    files: list[str] = []
     while todo and len(files) < _FILES:
         dotted, path = todo.pop(0)
         if not path or path in files:
@@ -93,7 +94,9 @@ def _pulled(tree: Tree, path: str, dotted: str) -> list[tuple[str, int, bool]]:
     if module is None:
         return []
     package = dotted if path.endswith("/__init__.py") else dotted.rpartition(".")[0]
-    guarded = {id(inner) for node in ast.walk(module) if isinstance(node, (ast.Try, ast.If)) for inner in ast.walk(node)}
+    guarded = {
+        id(inner) for node in ast.walk(module) if isinstance(node, (ast.Try, ast.If)) for inner in ast.walk(node)
+    }
     found = []
     for node in ast.walk(module):
         if isinstance(node, ast.ImportFrom):

@@ -52,13 +52,23 @@ def choose(context: Context, found: Project, hints: tuple[Candidate, ...], wsgi:
     present = [c for c in candidates if found.module_path(context.tree, c.module)]
     chosen_absent = next((c for c in candidates if c.firm and c not in present), None)
     if chosen_absent is not None:
-        notes.block("settings_not_found", f"The settings module {chosen_absent.module} is not in the repository.",
-                    fix=f"Choose one that is: {', '.join(project.candidates(context.tree, found)[:6])}.", where=chosen_absent.where)  # fmt: skip
+        notes.block(
+            "settings_not_found",
+            f"The settings module {chosen_absent.module} is not in the repository.",
+            fix=f"Choose one that is: {', '.join(project.candidates(context.tree, found)[:6])}.",
+            where=chosen_absent.where,
+        )
     if not present:
-        present = [Candidate(m, "it looks like settings", "detection", "") for m in project.candidates(context.tree, found)]
+        present = [
+            Candidate(m, "it looks like settings", "detection", "") for m in project.candidates(context.tree, found)
+        ]
     if not present:
-        notes.block("settings_missing", f"{found.manage} names no settings module that is in the repository.",
-                    fix=f"Commit the settings module, or name it in {found.manage}.", where=found.manage)  # fmt: skip
+        notes.block(
+            "settings_missing",
+            f"{found.manage} names no settings module that is in the repository.",
+            fix=f"Commit the settings module, or name it in {found.manage}.",
+            where=found.manage,
+        )
         return None
     unique = {c.module: c for c in reversed(present)}
     judged = [judge(context, found, unique[c.module]) for c in dict.fromkeys(unique[p.module] for p in present)]
@@ -122,5 +132,9 @@ def _say(best: Judged, judged: list[Judged], notes: Notes) -> None:
         reason += f"; {passed.candidate.module} would be preferred but can not start without {hurdles}"
     notes.found("Settings", best.candidate.module, reason, origin=best.candidate.origin, where=best.candidate.where)
     for name, where in best.settings.missing.items():
-        notes.block("settings_import_missing", f"The settings import {name}, which is not in the repository.", where=where,
-                    fix=f"Commit {name.rsplit('.', 1)[-1]}.py without secrets, or put the import in try … except ImportError.")  # fmt: skip
+        notes.block(
+            "settings_import_missing",
+            f"The settings import {name}, which is not in the repository.",
+            where=where,
+            fix=f"Commit {name.rsplit('.', 1)[-1]}.py without secrets, or put the import in try … except ImportError.",
+        )

@@ -12,7 +12,24 @@ from apps.deployments.plan import Kind, Plan
 from apps.deployments.tree import Tree, line_of
 from webops_host.names import RelativePath
 
-FOLDERS = ("public", "dist", "docs", "_site", "build", "site", "www", "html", "static", "out", "output", "web", "src", "app", "htdocs", "public_html")
+FOLDERS = (
+    "public",
+    "dist",
+    "docs",
+    "_site",
+    "build",
+    "site",
+    "www",
+    "html",
+    "static",
+    "out",
+    "output",
+    "web",
+    "src",
+    "app",
+    "htdocs",
+    "public_html",
+)
 _FRONT_MATTER = re.compile(r"\A\ufeff?---\s*\n")
 _SERVER_SIDE = ("index.php", "composer.json", "Gemfile", "go.mod", "pom.xml", "Cargo.toml")
 
@@ -55,21 +72,31 @@ def _front_end(tree: Tree, root: str, python: generators.Environment, notes: Not
     package = node.read(tree, root)
     if package is None or not (package.makes_pages or not _index(tree, root)):
         return None
-    if not package.tool and not package.output:
-        return None
-    if _is_library(tree, package):
+    built = not package.makes_pages and _index(tree, _join(root, package.output or "dist"))
+    if built or not (package.tool or package.output) or _is_library(tree, package):
         return None
     refused = _needs_server(tree, root, package)
     if refused:
-        notes.block("needs_node_server", f"{package.tool} is set up to run a server of its own.", fix=refused, where=package.path)
+        notes.block(
+            "needs_node_server",
+            f"{package.tool} is set up to run a server of its own.",
+            fix=refused,
+            where=package.path,
+        )
         return Plan(Kind.STATIC, RelativePath(root))
     output = package.output or "dist"
     where = f"{package.path}:{line_of(tree.text(package.path), f'{chr(34)}{package.script}{chr(34)}')}"
     notes.found("Build", f"npm run {package.script}", f"its script runs {package.tool}", where=where)
     notes.found("Published folder", output, f"{package.tool} writes there", where=where)
     if package.yarn:
-        notes.note("other_lock", "The lock file of another installer is not used; npm installs what package.json allows.", where=package.path)
-    return Plan(Kind.STATIC, RelativePath(root), node=package.plan, publish=RelativePath(output), fallback=_single_page(package))
+        notes.note(
+            "other_lock",
+            "The lock file of another installer is not used; npm installs what package.json allows.",
+            where=package.path,
+        )
+    return Plan(
+        Kind.STATIC, RelativePath(root), node=package.plan, publish=RelativePath(output), fallback=_single_page(package)
+    )
 
 
 def _is_library(tree: Tree, package: node.Package) -> bool:
@@ -83,11 +110,18 @@ def _single_page(package: node.Package) -> bool:
 
 def _needs_server(tree: Tree, root: str, package: node.Package) -> str:
     """What to write when a tool that can also make plain pages is set up to run a server."""
-    text = "".join(tree.text(p) for p in tree.glob(*(f"{_join(root, n)}.*" for n in ("next.config", "astro.config", "svelte.config"))))
-    if package.tool == "Next.js" and not re.search(r"output\s*:\s*[\"']export", text) and "next export" not in package.command:
-        return "Write output: \"export\" in next.config.js, so that next build makes plain pages."
+    text = "".join(
+        tree.text(p)
+        for p in tree.glob(*(f"{_join(root, n)}.*" for n in ("next.config", "astro.config", "svelte.config")))
+    )
+    if (
+        package.tool == "Next.js"
+        and not re.search(r"output\s*:\s*[\"']export", text)
+        and "next export" not in package.command
+    ):
+        return 'Write output: "export" in next.config.js, so that next build makes plain pages.'
     if package.tool == "Astro" and re.search(r"output\s*:\s*[\"']server", text):
-        return "Write output: \"static\" in astro.config.mjs."
+        return 'Write output: "static" in astro.config.mjs.'
     if package.tool == "SvelteKit" and "adapter-static" not in text + tree.text(package.path):
         return "Use @sveltejs/adapter-static in svelte.config.js."
     return ""
@@ -108,7 +142,11 @@ def _root_page(tree: Tree, root: str, python: generators.Environment, notes: Not
 
 def _is_jekyll(tree: Tree, root: str) -> bool:
     config = tree.has(_join(root, "_config.yml"))
-    return config and (tree.folder(_join(root, "_layouts")) or tree.folder(_join(root, "_posts"))) and not _index(tree, root)
+    return (
+        config
+        and (tree.folder(_join(root, "_layouts")) or tree.folder(_join(root, "_posts")))
+        and not _index(tree, root)
+    )
 
 
 def _generator(tree: Tree, root: str, python: generators.Environment, notes: Notes) -> Plan | None:
@@ -119,7 +157,9 @@ def _sub_folder(tree: Tree, root: str, python: generators.Environment, notes: No
     for name in FOLDERS:
         folder = _join(root, name)
         if _index(tree, folder):
-            notes.found("Published folder", folder, "the first usual folder with an index.html", where=f"{folder}/index.html")
+            notes.found(
+                "Published folder", folder, "the first usual folder with an index.html", where=f"{folder}/index.html"
+            )
             return _plan(root, name)
     return None
 
@@ -127,8 +167,12 @@ def _sub_folder(tree: Tree, root: str, python: generators.Environment, notes: No
 def _foreign_generator(tree: Tree, root: str, python: generators.Environment, notes: Notes) -> Plan | None:
     """Generators that are not here: refused with what would work."""
     for name, mark in generators.foreign(tree, root):
-        notes.block("generator_not_here", f"This is a {name} site and {name} is not on this platform.", where=mark,
-                    fix=f"Build it ({generators.FOREIGN[name]}), commit the built folder, and choose that folder.")  # fmt: skip
+        notes.block(
+            "generator_not_here",
+            f"This is a {name} site and {name} is not on this platform.",
+            where=mark,
+            fix=f"Build it ({generators.FOREIGN[name]}), commit the built folder, and choose that folder.",
+        )
         return Plan(Kind.STATIC, RelativePath(root))
     return None
 
@@ -136,7 +180,11 @@ def _foreign_generator(tree: Tree, root: str, python: generators.Environment, no
 def _only_page(tree: Tree, root: str, python: generators.Environment, notes: Notes) -> Plan | None:
     """One index.html somewhere below: probably the site. Several: the person has to choose."""
     prefix = f"{root}/" if root else ""
-    pages = [p for p in tree.own if p.startswith(prefix) and p.rsplit("/", 1)[-1] == "index.html" and not _FRONT_MATTER.match(tree.text(p))]
+    pages = [
+        p
+        for p in tree.own
+        if p.startswith(prefix) and p.rsplit("/", 1)[-1] == "index.html" and not _FRONT_MATTER.match(tree.text(p))
+    ]
     pages = [p for p in pages if "templates" not in p.split("/")]
     top = [p for p in pages if not any(p != q and p.startswith(posixpath.dirname(q) + "/") for q in pages)]
     if len(top) == 1:
@@ -145,18 +193,30 @@ def _only_page(tree: Tree, root: str, python: generators.Environment, notes: Not
         return _plan(root, folder[len(prefix) :])
     if len(top) > 1:
         names = ", ".join(posixpath.dirname(p) for p in top[:8])
-        notes.block("several_sites", f"There are {len(top)} folders with an index.html and none at the root: {names}.",
-                    fix="Choose one of them as the folder of the site.", where=top[0])  # fmt: skip
+        notes.block(
+            "several_sites",
+            f"There are {len(top)} folders with an index.html and none at the root: {names}.",
+            fix="Choose one of them as the folder of the site.",
+            where=top[0],
+        )
         return Plan(Kind.STATIC, RelativePath(root))
     return _single_html(tree, root, notes)
 
 
 def _single_html(tree: Tree, root: str, notes: Notes) -> Plan | None:
     prefix = f"{root}/" if root else ""
-    pages = [p for p in tree.own if p.startswith(prefix) and p.lower().endswith((".html", ".htm")) and "/" not in p[len(prefix) :]]
+    pages = [
+        p
+        for p in tree.own
+        if p.startswith(prefix) and p.lower().endswith((".html", ".htm")) and "/" not in p[len(prefix) :]
+    ]
     if pages:
-        notes.block("index_missing", f"There is no index.html; the pages here are {', '.join(pages[:5])}.", where=pages[0],
-                    fix=f"Rename {pages[0]} to {_join(root, 'index.html')}.")  # fmt: skip
+        notes.block(
+            "index_missing",
+            f"There is no index.html; the pages here are {', '.join(pages[:5])}.",
+            where=pages[0],
+            fix=f"Rename {pages[0]} to {_join(root, 'index.html')}.",
+        )
         return Plan(Kind.STATIC, RelativePath(root))
     return None
 
@@ -165,13 +225,23 @@ def nothing(tree: Tree, root: str, notes: Notes) -> Plan:
     """Nothing here can be served: say what is missing."""
     other = next((name for name in _SERVER_SIDE if tree.has(_join(root, name))), "")
     if other:
-        notes.block("not_supported", f"This looks like a program of another kind ({other}); static sites, Django and Python web apps are "
-                    "hosted here.", fix="Commit its built pages and choose that folder.", where=_join(root, other))  # fmt: skip
+        notes.block(
+            "not_supported",
+            f"This looks like a program of another kind ({other}); static sites, Django and Python web apps are "
+            "hosted here.",
+            fix="Commit its built pages and choose that folder.",
+            where=_join(root, other),
+        )
     elif not tree.own:
-        notes.block("empty", "There are no files in this folder of the repository.", fix="Check the branch and the folder.")
+        notes.block(
+            "empty", "There are no files in this folder of the repository.", fix="Check the branch and the folder."
+        )
     else:
-        notes.block("nothing_to_serve", "There is nothing to serve: no index.html, no manage.py, no Procfile.",
-                    fix="Add an index.html, or a webops.toml that says how to build and run this.")  # fmt: skip
+        notes.block(
+            "nothing_to_serve",
+            "There is nothing to serve: no index.html, no manage.py, no Procfile.",
+            fix="Add an index.html, or a webops.toml that says how to build and run this.",
+        )
     return Plan(Kind.STATIC, RelativePath(root))
 
 

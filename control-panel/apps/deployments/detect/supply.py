@@ -13,11 +13,13 @@ from apps.deployments.detect.notes import Notes
 
 SETUPTOOLS = "setuptools<81"  # the last that has pkg_resources; environments made by uv have none
 _NEEDS_PKG_RESOURCES: dict[str, str] = {  # below this version
-    "gunicorn": "21", "djangorestframework-simplejwt": "5.3", "drf-yasg": "1.22", "razorpay": "2", "apscheduler": "3.11",
-    "django-rest-swagger": "99", "djoser": "2", "celery": "4.3", "zope-interface": "5", "django-jet": "99",
-    "pyrebase4": "99", "pyrebase": "99", "google-cloud-storage": "1.40", "google-api-core": "1.31", "fs": "99", "pyfcm": "99",
-    "django-pipeline": "2.0", "sphinx": "4", "pytest-runner": "99", "opencensus": "99", "django-heroku": "99", "mezzanine": "99",
-    "django-push-notifications": "3", "cssmin": "99", "django-money": "3", "django-oscar": "3.2", "python-oauth2": "99",
+    "gunicorn": "21", "djangorestframework-simplejwt": "5.3", "drf-yasg": "1.22", "razorpay": "2",
+    "apscheduler": "3.11", "django-rest-swagger": "99", "djoser": "2", "celery": "4.3", "zope-interface": "5",
+    "django-jet": "99", "pyrebase4": "99", "pyrebase": "99", "google-cloud-storage": "1.40",
+    "google-api-core": "1.31", "fs": "99", "pyfcm": "99", "django-pipeline": "2.0", "sphinx": "4",
+    "pytest-runner": "99", "opencensus": "99", "django-heroku": "99", "mezzanine": "99",
+    "django-push-notifications": "3", "cssmin": "99", "django-money": "3", "django-oscar": "3.2",
+    "python-oauth2": "99",
 }  # fmt: skip
 _OLD_DJANGO = Version("5.0")
 _MESSAGE = "nothing declares it"
@@ -84,7 +86,9 @@ def setuptools(supply: Supply, source: str) -> None:
     if culprit is not None:
         supply.add(SETUPTOOLS, f"{culprit.text} imports pkg_resources when it runs", culprit.where)
     elif django is not None and django < _OLD_DJANGO:
-        supply.add(SETUPTOOLS, f"packages of the time of Django {django} take it for granted", supply.lines["django"].where)
+        supply.add(
+            SETUPTOOLS, f"packages of the time of Django {django} take it for granted", supply.lines["django"].where
+        )
     elif re.search(r"^\s*(import|from) (pkg_resources|distutils)\b", source, re.MULTILINE):
         supply.add(SETUPTOOLS, "the code imports pkg_resources or distutils")
 

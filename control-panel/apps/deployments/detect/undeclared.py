@@ -23,8 +23,16 @@ _MYSQL = frozenset({"mysqlclient", "mysql-python"})
 REMOVED: tuple[tuple[str, str], ...] = (
     (r"^MIDDLEWARE_CLASSES\s*=", "2.0"),
     (r"from django\.core\.urlresolvers import|import patterns\b", "2.0"),
-    (r"from django\.utils import six|django\.utils\.six|render_to_response|python_2_unicode_compatible|load staticfiles|load admin_static", "3.0"),
-    (r"from django\.conf\.urls import (?!include\b)[^\n]*\burl\b|ugettext|force_text|smart_text|is_safe_url|NullBooleanField\(|urlquote", "4.0"),
+    (
+        r"from django\.utils import six|django\.utils\.six|render_to_response|python_2_unicode_compatible"
+        r"|load staticfiles|load admin_static",
+        "3.0",
+    ),
+    (
+        r"from django\.conf\.urls import (?!include\b)[^\n]*\burl\b|ugettext|force_text"
+        r"|smart_text|is_safe_url|NullBooleanField\(|urlquote",
+        "4.0",
+    ),
     (r"django\.contrib\.postgres\.fields import [^\n]*\bJSONField|default_app_config_required", "4.0"),
     (r"from django\.utils\.timezone import utc|timezone\.utc\b(?=.*django\.utils)", "5.0"),
 )
@@ -48,22 +56,34 @@ def django(context: Context, found: Project, settings: Settings, notes: Notes) -
     if match:
         written = Version(match[1] or match[2])
         release = _long_term_for(written, pairs)
-        text = f"Django>={release},<{release.major}.{release.minor + 1}" if release < Version("6") else f"Django>={release}"
+        text = (
+            f"Django>={release},<{release.major}.{release.minor + 1}"
+            if release < Version("6")
+            else f"Django>={release}"
+        )
         reason = f"nothing is declared; the settings were made with Django {written}"
     else:
         text, reason = "Django", "nothing is declared; the newest that suits is taken"
     entry = line(text, where)
-    assert entry is not None  # noqa: S101  both texts above are PEP 508
+    assert entry is not None
     notes.found("Dependencies", text, f"{reason}. The rest is inferred from what the code imports", where=where)
-    notes.warn("nothing_declared", "No file names the packages this project needs; they are inferred from its imports.", where=where,
-               fix="Add a requirements.txt with the output of pip freeze.")  # fmt: skip
+    notes.warn(
+        "nothing_declared",
+        "No file names the packages this project needs; they are inferred from its imports.",
+        where=where,
+        fix="Add a requirements.txt with the output of pip freeze.",
+    )
     return Declared("", lambda python, notes: (entry,), (entry,))
 
 
 def capped(context: Context, declared: Declared, root: str, notes: Notes) -> Declared:
     """A Django without an upper bound, in code that uses what later versions removed: the bound that was meant."""
     entry = next((e for e in declared.pins if e.name == "django"), None)
-    if entry is None or entry.parsed.url or any(c.operator in ("==", "===", "~=", "<", "<=") for c in entry.parsed.specifier):
+    if (
+        entry is None
+        or entry.parsed.url
+        or any(c.operator in ("==", "===", "~=", "<", "<=") for c in entry.parsed.specifier)
+    ):
         return declared
     found = _removed(context.tree, root)
     if found is None:
@@ -107,8 +127,11 @@ def settings_need(context: Context, found: Project, settings: Settings, box: Sup
     box.modules({n: w for n, w in imported.items() if n.split(".")[0] != "django"}, "the settings name")
     source = settings.source
     if re.search(r"mongodb|djongo", source):
-        box.notes.warn("mongodb", "The settings use MongoDB; the platform gives the project a relational database instead.",
-                       where=settings.text("djongo", "mongodb"))  # fmt: skip
+        box.notes.warn(
+            "mongodb",
+            "The settings use MongoDB; the platform gives the project a relational database instead.",
+            where=settings.text("djongo", "mongodb"),
+        )
 
 
 def _url_files(tree: Tree, settings: Settings) -> list[str]:
@@ -127,5 +150,9 @@ def without_mysql(context: Context, given: Iterable[Line], root: str, notes: Not
     drivers = [entry for entry in given if entry.name in _MYSQL]
     if wanted or not drivers or any("MySQLdb" in context.tree.text(p) for p in imports.sources(context.tree, root)):
         return given
-    notes.warn("mysql_driver", f"{drivers[0].text} is left out: the platform gives the project a database of its own.", where=drivers[0].where)
+    notes.warn(
+        "mysql_driver",
+        f"{drivers[0].text} is left out: the platform gives the project a database of its own.",
+        where=drivers[0].where,
+    )
     return tuple(entry for entry in given if entry not in drivers)

@@ -14,25 +14,40 @@ from apps.deployments.tree import Tree, line_of
 from webops_host.errors import BadValue
 from webops_host.names import PersonKey, VariableKey
 
-EXAMPLES = (".env*example*", ".env*sample*", ".env*dist*", ".env*template*", "env*example*", "env*sample*", "example*.env", "sample*.env")
+EXAMPLES = (
+    ".env*example*",
+    ".env*sample*",
+    ".env*dist*",
+    ".env*template*",
+    "env*example*",
+    "env*sample*",
+    "example*.env",
+    "sample*.env",
+)
 _SECRET = re.compile(r"SECRET|PASSW|TOKEN|API_?KEY|ACCESS_?KEY|PRIVATE|CREDENTIAL|_KEY$|_PASS$|_PWD$|_DSN$|SALT")
-_SECRET_KEY = re.compile(r"(^|_)SECRET_?KEY(_BASE)?$|^(DJANGO|APP|JWT|SESSION|HASHID\w*)_(SECRET|SALT|KEY)$|^SECRET$|ENCRYPTION_KEY$|^SIGNING_KEY$")
-_OTHERS_SECRET = re.compile(r"AWS|STRIPE|GOOGLE|GITHUB|FACEBOOK|TWITTER|RECAPTCHA|CAPTCHA|PAYPAL|RAZORPAY|TWILIO|CLOUDINARY|OAUTH|AUTH0|LINKEDIN|S3_|MAIL")
+_SECRET_KEY = re.compile(
+    r"(^|_)SECRET_?KEY(_BASE)?$|^(DJANGO|APP|JWT|SESSION|HASHID\w*)_(SECRET|SALT|KEY)$|^SECRET$|ENCRYPTION_KEY$|^SIGNING_KEY$"
+)
+_OTHERS_SECRET = re.compile(
+    r"AWS|STRIPE|GOOGLE|GITHUB|FACEBOOK|TWITTER|RECAPTCHA|CAPTCHA|PAYPAL|RAZORPAY|TWILIO|CLOUDINARY|OAUTH|AUTH0|LINKEDIN|S3_|MAIL"
+)
 _DB = r"(?:DJANGO_|APP_|PROD_)?(?:DB|DATABASE|POSTGRES|POSTGRESQL|PG|SQL|RDS|MYSQL|PSQL)_?(?:DEFAULT_)?"
 _ROLES: tuple[tuple[str, Role], ...] = (
     (r"(DJANGO_|APP_|WEB_)?DEBUG(_MODE)?", Role.OFF),
     (r"(\w+_)?ALLOWED_HOSTS?|(DJANGO_|APP_)HOSTS|DOMAINS", Role.HOSTS),
     (r"(\w+_)?(CSRF_)?TRUSTED_ORIGINS?|CORS_(ALLOWED_ORIGINS|ORIGIN_WHITELIST)", Role.ORIGINS),
-    (r"SITE_URL|BASE_URL|APP_URL|SERVER_URL|WEBSITE_URL|WAGTAILADMIN_BASE_URL|PUBLIC_URL|HOST_URL|BACKEND_URL|FRONTEND_URL|ROOT_URL", Role.URL),
-    (r"(SITE_|PRIMARY_|APP_|DJANGO_)?(HOST_?NAME|DOMAIN|DOMAIN_NAME|SITE_DOMAIN)|SITE_NAME_HOST", Role.HOST),
-    (r"DATABASE_URL|(DJANGO_|DEFAULT_)DATABASE_URL|DB_URL|POSTGRES(QL)?_URL|DATABASE_URI|SQLALCHEMY_DATABASE_URI", Role.DATABASE_URL),
+    (r"SITE_URL|BASE_URL|APP_URL|SERVER_URL|WEBSITE_URL|WAGTAILADMIN_BASE_URL"
+     r"|PUBLIC_URL|HOST_URL|BACKEND_URL|FRONTEND_URL|ROOT_URL", Role.URL),
+    (r"(SITE_|PRIMARY_|APP_|DJANGO_)?(HOST_?NAME|PRIMARY_HOST|DOMAIN|DOMAIN_NAME|SITE_DOMAIN)|SITE_NAME_HOST", Role.HOST),
+    (r"(DJANGO_|DEFAULT_)?DATABASE_URL|DB_URL|POSTGRES(QL)?_URL|DATABASE_URI|SQLALCHEMY_DATABASE_URI", Role.DATABASE_URL),
     (_DB + r"ENGINE", Role.DATABASE_ENGINE),
     (_DB + r"(NAME|DB|DATABASE|DB_NAME|DATABASE_NAME)", Role.DATABASE_NAME),
     (_DB + r"(USER|USERNAME|USER_NAME)", Role.DATABASE_USER),
     (_DB + r"(PASSWORD|PASS|PWD|PASSWD|USER_PASSWORD)", Role.DATABASE_PASSWORD),
     (_DB + r"(HOST|HOSTNAME|SERVER|SERVICE)", Role.DATABASE_HOST),
     (_DB + r"PORT", Role.DATABASE_PORT),
-    (r"(\w+_)?REDIS(CLOUD|TOGO|GREEN)?_(TLS_)?(URL|LOCATION)|(\w+_)?(BROKER|RESULT_BACKEND)(_URL)?|CLOUDAMQP_URL|RABBITMQ_URL", Role.REDIS),
+    (r"(\w+_)?REDIS(CLOUD|TOGO|GREEN)?_(TLS_)?(URL|LOCATION)"
+     r"|(\w+_)?(BROKER|RESULT_BACKEND)(_URL)?|CLOUDAMQP_URL|RABBITMQ_URL", Role.REDIS),
 )  # fmt: skip
 _SET_ANYWAY = re.compile(
     r"PORT|HOME|PATH|USER|LANG|TZ|PWD|SHELL|TERM|DJANGO_SETTINGS_MODULE|PYTHON\w*|WEB_CONCURRENCY|DYNO|CI|TRAVIS|GITHUB_(ACTIONS|WORKSPACE)"
@@ -93,8 +108,13 @@ def needs(uses: Iterable[Use], central: frozenset[str], examples: Mapping[str, t
     for key, (value, where) in examples.items():
         known = key in fills or key in wanted or _SET_ANYWAY.fullmatch(key) or role_of(Use(key, where)) is not None
         if not known and _valid(key):
-            wanted[key] = Wanted(VariableKey(key), "named in the example file", secret=is_secret(key),
-                                 default="" if is_secret(key) else value, where=where)  # fmt: skip
+            wanted[key] = Wanted(
+                VariableKey(key),
+                "named in the example file",
+                secret=is_secret(key),
+                default="" if is_secret(key) else value,
+                where=where,
+            )
     ranked = sorted(wanted.values(), key=lambda w: (not w.required, w.key))
     return Needs(tuple(fills.values()), tuple(ranked))
 
@@ -126,7 +146,7 @@ def examples(tree: Tree, folders: Iterable[str]) -> dict[str, tuple[str, str]]:
 
 
 def from_app_json(app: Mapping[str, Any], path: str, text: str) -> list[Wanted]:
-    """The env of a Heroku app.json: required unless it says otherwise or brings a value; `generator: secret` is made."""
+    """The env of a Heroku app.json: required unless it says otherwise or has a value; `generator: secret` is made."""
     found = []
     env = app.get("env")
     for key, spec in env.items() if isinstance(env, dict) else ():
@@ -139,8 +159,17 @@ def from_app_json(app: Mapping[str, Any], path: str, text: str) -> list[Wanted]:
         required = options.get("required", True) is not False and value is None and not generate
         reason = str(options.get("description") or "app.json asks for it")[:200]
         if plain:
-            found.append(Wanted(VariableKey(key), reason, required, generate or is_secret(key), generate,
-                                "" if value is None else str(value)[:200], f"{path}:{line_of(text, key)}"))  # fmt: skip
+            found.append(
+                Wanted(
+                    VariableKey(key),
+                    reason,
+                    required,
+                    generate or is_secret(key),
+                    generate,
+                    "" if value is None else str(value)[:200],
+                    f"{path}:{line_of(text, key)}",
+                )
+            )
     return found
 
 
@@ -151,6 +180,8 @@ def with_app_json(needs: Needs, asked: Iterable[Wanted], given: set[str]) -> Nee
     for entry in asked:
         before = merged.get(entry.key)
         if entry.key not in filled:
-            merged[entry.key] = replace(entry, required=entry.required or bool(before and before.required and not entry.default))
+            merged[entry.key] = replace(
+                entry, required=entry.required or bool(before and before.required and not entry.default)
+            )
     wanted = sorted((w for w in merged.values() if w.key not in given), key=lambda w: (not w.required, w.key))
     return Needs(tuple(f for f in needs.fills if f.key not in given), tuple(wanted))
