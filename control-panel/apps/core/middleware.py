@@ -43,15 +43,14 @@ TITLES = {
 
 
 class RequireSignIn:
-    """Deny by default. What a signed-in person sees is never kept by a cache."""
+    """Deny by default. No answer is kept by a cache; files under /static/ are not answered here."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)
-        if hasattr(request, "actor"):
-            response.headers.setdefault("Cache-Control", "no-store")
+        response.headers.setdefault("Cache-Control", "no-store")
         return response
 
     def process_view(
