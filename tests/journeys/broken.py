@@ -107,7 +107,7 @@ BROKEN: dict[str, Broken] = {
         "missing_module", {**DJANGO, "shop/settings.py": SETTINGS + "import shop_private_settings\n"}, ("shop_private",)
     ),
     "settings that Django refuses": Broken(
-        "settings_error", {**DJANGO, "shop/settings.py": SETTINGS + 'AUTH_USER_MODEL = "people.User"\n'}, ("people",)
+        "settings_error", {**DJANGO, "shop/settings.py": SETTINGS + 'INSTALLED_APPS += ["shop"]\n'}, ("unique", "shop")
     ),
     "settings that do not parse": Broken(
         "syntax_error", {**DJANGO, "shop/settings.py": SETTINGS + "DEBUG = = True\n"}, ("invalid syntax",)
@@ -124,7 +124,14 @@ BROKEN: dict[str, Broken] = {
     ),
     "no secret key": Broken(
         "secret_key_missing",
-        {**DJANGO, "webops.toml": NO_OVERLAY, "shop/settings.py": SETTINGS + 'SECRET_KEY = ""\n'},
+        {
+            **DJANGO,
+            "webops.toml": NO_OVERLAY,
+            "shop/settings.py": SETTINGS + 'SECRET_KEY = ""\nALLOWED_HOSTS = ["*"]\n',
+            "shop/urls.py": URLS.replace('"hello"', "signing.dumps(1)").replace(
+                "def home", "from django.core import signing\ndef home"
+            ),
+        },
     ),
     "a migration with an error": Broken(
         "migration_error",
@@ -185,7 +192,9 @@ BROKEN: dict[str, Broken] = {
         "python hungry.py",
         "64 MB",
         memory="64M",
-        **{"hungry.py": "import threading\nmany = [bytes(1 << 20) for _ in range(400)]\nthreading.Event().wait(60)\n"},
+        **{
+            "hungry.py": 'import threading\nmany = [b"x" * (1 << 20) for _ in range(400)]\nthreading.Event().wait(60)\n'
+        },
     ),
     "a port that is taken": web(
         "port_in_use",
@@ -206,10 +215,17 @@ BROKEN: dict[str, Broken] = {
         ("the oven is cold",),
     ),
     "a publish folder that is not there": Broken(
-        "folder_missing", {"index.html": "hi", "webops.toml": '[build]\npublish = "dist"\n'}, ("dist",)
+        "folder_missing",
+        {"index.html": "hi", "webops.toml": '[build]\ncommand = "true"\npublish = "dist"\n'},
+        ("dist",),
     ),
     "no index.html": Broken(
-        "index_missing", {"web/about.html": "hi", "webops.toml": '[build]\npublish = "web"\n'}, ("index.html",)
+        "index_missing",
+        {"web/about.html": "hi", "webops.toml": '[build]\ncommand = "true"\npublish = "web"\n'},
+        ("index.html",),
+    ),
+    "a folder to publish that nothing makes": Broken(
+        "publish_missing", {"about.html": "hi", "webops.toml": '[build]\npublish = "dist"\n'}, ("dist", "webops.toml:2")
     ),
     "nothing to serve": Broken("nothing_to_serve", {"README.md": "# Hello\n"}),
     "a contract with a wrong key": Broken(
@@ -231,7 +247,8 @@ BROKEN: dict[str, Broken] = {
         "npm_dependency_not_found",
         {
             "package.json": '{"name":"x","private":true,"scripts":{"build":"true"},'
-            '"dependencies":{"webops-no-such-package-anywhere":"1.0.0"}}'
+            '"dependencies":{"webops-no-such-package-anywhere":"1.0.0"}}',
+            "webops.toml": '[build]\npublish = "dist"\n',
         },
         ("webops-no-such-package-anywhere",),
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -41,7 +42,7 @@ def deploy(machine: Machine, server: Server, team: Team, owner: User):
     GitServer.objects.create(team=team, name="localhost", port=server.port, private=True, ca_pem=server.ca_pem)
     actor, made = Actor(owner), []
 
-    def run(name: str, files: dict[str, str] | None, **wanted: str) -> Release:
+    def run(name: str, files: dict[str, str | bytes] | None, **wanted: str) -> Release:
         if files is not None:
             server.repository(f"team/{name}", files)
         asked = {"repository": server.url(f"team/{name}"), **wanted}
@@ -106,8 +107,8 @@ def test_a_repository_that_refuses_the_token(deploy, server):
 
 def test_a_repository_that_is_too_large(deploy, settings):
     settings.ENV = replace(settings.ENV, fetch_limit_mib=1)
-    noise = "".join(chr(33 + (i * i * 7919 + i // 3) % 90) for i in range(3_000_000))
-    release = deploy("too-large", {"index.html": "hi", "noise.txt": noise})
+    noise = random.Random(1).randbytes(3_000_000)
+    release = deploy("too-large", {"index.html": "hi", "noise.bin": noise})
     assert release.failure == "repository_too_large", told(release)
 
 

@@ -45,7 +45,7 @@ def failure(error: Exception, *, step: str, lines: list[str], plan: Plan | None)
     if isinstance(error, errors.FetchFailed):
         return _fetch(error, lines)
     if isinstance(error, errors.NotReady):
-        return _not_ready(error, lines)
+        return _not_ready(error, lines, plan)
     if isinstance(error, errors.HostError):
         return _host(error, step, lines)
     if isinstance(error, Refused):
@@ -69,7 +69,7 @@ def _fetch(error: errors.FetchFailed, lines: list[str]) -> Explanation:
     return Explanation(kind, error.message, tuple(lines[-3:]), error.hint or hint)
 
 
-def _not_ready(error: errors.NotReady, lines: list[str]) -> Explanation:
+def _not_ready(error: errors.NotReady, lines: list[str], plan: Plan | None) -> Explanation:
     """The candidate did not answer well. What it printed says more than its silence."""
     body = str(error.facts.get("body", ""))
     lines = [*lines, *str(error.facts.get("output", "")).splitlines()]
@@ -79,6 +79,8 @@ def _not_ready(error: errors.NotReady, lines: list[str]) -> Explanation:
     if found is not None:
         return found
     reason, status = str(error.facts.get("reason", "")), error.facts.get("status", 0)
+    if status == 400 and plan is not None and plan.django is not None:
+        return Explanation("disallowed_host", DISALLOWED, (error.message, *lines[-4:]), DISALLOWED_HINT)
     if reason == "status":
         kind = "health_check_5xx" if isinstance(status, int) and status >= 500 else "health_check_4xx"
     else:
@@ -90,6 +92,8 @@ def _not_ready(error: errors.NotReady, lines: list[str]) -> Explanation:
     return Explanation(kind, error.message, tuple(lines[-8:]), error.hint or NOT_READY_HINTS.get(kind, ""))
 
 
+DISALLOWED = "Django answered 400, as it does to a host name that is not in ALLOWED_HOSTS."
+DISALLOWED_HINT = "Read ALLOWED_HOSTS from the environment, or leave the settings overlay on."
 NOT_READY_HINTS = {
     "health_check_5xx": "Look at the traceback in the log. Another page can be checked: health path in the settings.",
     "health_check_4xx": "Choose a page that answers without an error as health path, in webops.toml or the settings.",

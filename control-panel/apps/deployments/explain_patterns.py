@@ -15,8 +15,8 @@ class Pattern:
     cause: str
     hint: str
     steps: tuple[str, ...] = ()
-    before: int = 2
-    after: int = 1
+    before: int = 4
+    after: int = 6
 
 
 def _rule(kind: str, regex: str, cause: str, hint: str, *steps: str) -> Pattern:
@@ -56,9 +56,17 @@ PATTERNS: tuple[Pattern, ...] = (
     ),
     _rule(
         "dependency_does_not_build",
-        r"Failed to build `?(?P<name>[A-Za-z0-9._-]+)|Failed building wheel for (?P<name2>\S+)",
-        "The dependency {name}{name2} has no ready-made package for this Python and does not build.",
+        r"Failed to build `?(?P<name>[A-Za-z0-9._-]+)|Failed building wheel for (?P<name2>\S+)"
+        r"|Call to `(?P<name3>[\w.]+):?\S*` failed|The build backend returned an error",
+        "A dependency has no ready-made package for this Python and does not build: {name}{name2}{name3}.",
         "Use a newer version of it, or another Python version; the compiler's words are in the log.",
+        "build",
+    ),
+    _rule(
+        "npm_dependency_not_found",
+        r"npm (?:ERR!|error) 404 +(?:The requested resource )?'(?P<name>[^']+)'",
+        "npm can not find the package {name} that package.json names.",
+        "Correct its name or version in package.json.",
         "build",
     ),
     _rule(
