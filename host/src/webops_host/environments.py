@@ -59,7 +59,7 @@ class Environments:
 
     def _sealed(self, place: Path, interpreter: Path, plan: PythonPlan, console: Console) -> bool:
         """Build it from wheels alone. False when some package has none."""
-        installer = self._installer(self.layout.cache / "uv", self.layout.host)
+        installer = self._installer(self.layout.cache / "uv", self.layout.host, plan.python)
         with self._locked(plan.digest, console):
             if (place / READY).exists():
                 return True
@@ -74,7 +74,7 @@ class Environments:
                         return False
                     _show(result.output, console)
                     _demand(command, result)
-                (place / READY).touch()
+                self._finish(installer, place, console)
         return True
 
     def _own(
@@ -83,7 +83,7 @@ class Environments:
         if (place / READY).exists():
             return
         home = self.layout.home(name)
-        installer = self._installer(home / "cache/uv", home / "cache")
+        installer = self._installer(home / "cache/uv", home / "cache", plan.python)
         with _fresh(place):
             self._begin(installer, interpreter, place, plan, console)
             if plan.requirements:
@@ -95,7 +95,7 @@ class Environments:
                     raise NotFound(f"There is no folder “{plan.project}” to install.", facts={"path": plan.project})
                 command = python.install_project(installer, place, folder)
                 _demand(command, runner.run(command, console, check=False))
-            (place / READY).touch()
+            self._finish(installer, place, console)
 
     # --- their parts ---
 
@@ -112,13 +112,19 @@ class Environments:
         _demand(command, runner.run(command, console, check=False))
         (place / "requirements.txt").write_text("".join(f"{line}\n" for line in plan.requirements))
 
+    def _finish(self, installer: python.Installer, place: Path, console: Console) -> None:
+        """A file of a package that does not compile, such as a template or a test for another version, is no error."""
+        if not installer.compiles:
+            runner.run(python.compile_all(place), Console(_ignore, console.cancelled), check=False)
+        (place / READY).touch()
+
     def _interpreter(self, version: PythonVersion, console: Console) -> Path:
         """One that is here, or one fetched now."""
         here = self.interpreters()
         if version in here:
             return here[version]
         console.emit(f"Python {version} is not here; trying to fetch it.")
-        installer = self._installer(self.layout.cache / "uv", self.layout.host)
+        installer = self._installer(self.layout.cache / "uv", self.layout.host, version)
         installer.cache.mkdir(parents=True, exist_ok=True)
         command = python.fetch_interpreter(installer, version, self.layout.host / "pythons")
         try:
@@ -149,8 +155,8 @@ class Environments:
         finally:
             os.close(handle)
 
-    def _installer(self, cache: Path, home: Path) -> python.Installer:
-        return python.Installer(self.uv, cache, home, self.settings)
+    def _installer(self, cache: Path, home: Path, version: PythonVersion) -> python.Installer:
+        return python.Installer(self.uv, cache, home, self.settings, compiles=version.pair >= (3, 7))
 
 
 def _demand(command: Command, result: runner.Result) -> None:

@@ -26,13 +26,15 @@ INSTALL_TIMEOUT = 1800.0
 class Installer:
     """uv, where it may keep things, and what it has to know of this machine's package indexes.
 
-    A cache belongs to one level of trust: what project code could have written is never used for others.
+    A cache belongs to one level of trust: what project code could have written is never used for others. `compiles`
+    says whether it byte-compiles what it installs: it can not for Python 3.6.
     """
 
     program: Path
     cache: Path
     home: Path
     settings: Mapping[str, str]
+    compiles: bool = True
 
     def environment(self) -> dict[str, str]:
         return {
@@ -56,18 +58,23 @@ def venv(installer: Installer, interpreter: Path, into: Path) -> Command:
 
 
 def install(installer: Installer, environment: Path, requirements: Path, *, wheels_only: bool) -> Command:
-    """Install the lines of a requirements file and byte-compile them. With `wheels_only` no code of a package runs."""
-    words = (
-        "pip", "install", "--python", str(environment / "bin/python"), "--compile-bytecode",
-        *(("--only-binary", ":all:") if wheels_only else ()), "--requirement", str(requirements),
-    )  # fmt: skip
+    """Install the lines of a requirements file. With `wheels_only` no code of a package runs."""
+    only = ("--only-binary", ":all:") if wheels_only else ()
+    words = (*_pip_install(installer, environment), *only, "--requirement", str(requirements))
     return _uv(installer, words, cwd=environment, timeout=INSTALL_TIMEOUT)
 
 
 def install_project(installer: Installer, environment: Path, folder: Path) -> Command:
     """Install the project in a folder itself. A copy, not a link to the folder: other releases use it too."""
-    words = ("pip", "install", "--python", str(environment / "bin/python"), "--compile-bytecode", "--", str(folder))
-    return _uv(installer, words, cwd=environment, timeout=INSTALL_TIMEOUT)
+    return _uv(
+        installer, (*_pip_install(installer, environment), "--", str(folder)), cwd=environment, timeout=INSTALL_TIMEOUT
+    )
+
+
+def compile_all(environment: Path) -> Command:
+    """Byte-compile what is installed: without it every start of a read-only environment compiles all of it again."""
+    words = ("-m", "compileall", "-q", "-j", "0", str(environment / "lib"))
+    return Command((str(environment / "bin/python"), *words), env={"LANG": "C.UTF-8"}, timeout=300)
 
 
 def fetch_interpreter(installer: Installer, version: PythonVersion, into: Path) -> Command:
@@ -115,6 +122,11 @@ def _is_real(path: Path) -> bool:
 
 def _by_numbers(path: Path) -> tuple[int, ...]:
     return tuple(int(digits) for digits in re.findall(r"\d+", path.parent.name))
+
+
+def _pip_install(installer: Installer, environment: Path) -> tuple[str, ...]:
+    compiling = ("--compile-bytecode",) if installer.compiles else ()
+    return ("pip", "install", "--python", str(environment / "bin/python"), *compiling)
 
 
 def _uv(installer: Installer, words: tuple[str, ...], *, cwd: Path | None, timeout: float) -> Command:
