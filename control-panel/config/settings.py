@@ -25,10 +25,10 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
+    "apps.core",  # before staticfiles: its runserver refuses what must not be served
     "django.contrib.staticfiles",
     "allauth",
     "allauth.account",
-    "apps.core",
     "apps.databases",
     "apps.deployments",
     "apps.services",
@@ -154,7 +154,7 @@ USE_TZ = True
 USE_I18N = False
 
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
+STATIC_ROOT = BASE_DIR / "staticfiles" if PRODUCTION else None
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = not PRODUCTION
 WHITENOISE_AUTOREFRESH = False
