@@ -4,6 +4,9 @@ Git is told once, by its environment, to trust nothing but our words: no configu
 no prompts, no hooks, no submodules, no protocol but https, no redirects, and only the addresses that were checked.
 Credentials travel in the same environment, never in the words and never into a file. Whatever somebody typed stands
 behind `--end-of-options`.
+
+Pinning the addresses needs git 2.37 (`http.curloptResolve`). An older one resolves the name again: there only the
+firewall, by the user that git runs as, keeps a name that changes its mind from leading inside.
 """
 
 from __future__ import annotations
