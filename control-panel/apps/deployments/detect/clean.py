@@ -96,6 +96,9 @@ def _mapped(entry: Line, notes: Notes) -> Line:
             where=entry.where,
         )
         return entry.with_text(str(parsed))
+    if entry.name == "psycopg" and "binary" not in parsed.extras and not parsed.url:
+        parsed.extras = {"binary"}  # without it the machine's own libpq would have to be there
+        return entry.with_text(str(parsed))
     if entry.name in ("mysqlclient", "mysql-python"):
         notes.warn(
             "mysql_driver",

@@ -71,7 +71,13 @@ def _in_folder(tree: Tree, folder: str) -> Iterator[tuple[Declared, Notes]]:
 def _tried(reader: Reader, tree: Tree, path: str) -> Iterator[tuple[Declared, Notes]]:
     """What one file declares, with notes of its own: only those of the file that counts are kept."""
     said = Notes()
-    declared = reader(tree, path, said)
+    try:
+        declared = reader(tree, path, said)
+        if declared is not None:
+            declared.resolve("3.12", Notes())
+    except locks.STRANGE:
+        said.warn("file_unreadable", f"{path} is not built as such a file is and is ignored.", where=path)
+        declared = Declared(path)
     if declared is not None:
         yield declared, said
 
@@ -96,8 +102,10 @@ def _uv_lock(tree: Tree, path: str, notes: Notes) -> Declared | None:
         _broken(path, notes)
         return None
     resolve = partial(_resolve_uv, lock, name, path)
-    wishes = (Wish(str(lock["requires-python"]), f"{path}:{line_of(tree.text(path), 'requires-python')}", firm=True),)
-    return Declared(path, resolve, locks.uv_all(lock, path), wishes if lock.get("requires-python") else (), locked=True)
+    wish = Wish(
+        str(lock.get("requires-python", "")), f"{path}:{line_of(tree.text(path), 'requires-python')}", firm=True
+    )
+    return Declared(path, resolve, locks.uv_all(lock, path), (wish,) if wish.text else (), locked=True)
 
 
 def _resolve_uv(lock: locks.Table, name: str, path: str, python: str, notes: Notes) -> tuple[Line, ...]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from apps.deployments.tree import Tree
 
-_KEY = re.compile(r"[A-Z][A-Z0-9_]{1,127}")
+_KEY = re.compile(r"[A-Z][A-Z0-9_]{0,127}")
 _HINT = re.compile(r"environ|getenv|\benv\b|\bconfig\(|_env|env_|secret")
 _DEFAULT_NAMES = {"db": "DATABASE_URL", "db_url": "DATABASE_URL", "cache": "CACHE_URL", "cache_url": "CACHE_URL",
                   "email_url": "EMAIL_URL", "email": "EMAIL_URL", "search_url": "SEARCH_URL"}  # fmt: skip
@@ -74,7 +74,7 @@ class _Reader:
         if self._is_environ_get(node):
             yield self._use(node, key, needed=default is None and self._fails_on_none(node), default=_text(default))
         elif name in self.aliases or name in self.wrappers:
-            needed = default is None and key not in self.schemes and attr not in ("bool_", "get")
+            needed = default is None and key not in self.schemes and self.wrappers.get(name, True)
             yield self._use(node, key, needed=needed, default=_text(default), attr=attr)
 
     def _is_environ_get(self, node: ast.Call) -> bool:
@@ -138,16 +138,16 @@ def _about_debug(node: ast.If | ast.IfExp, child: ast.AST) -> bool:
     return (off and child in body) or (on and child not in body)
 
 
-def _wrappers(module: ast.Module) -> frozenset[str]:
-    """Functions of the file that look a variable up by the name they are given."""
-    found = set()
+def _wrappers(module: ast.Module) -> dict[str, bool]:
+    """Functions of the file that look a variable up by the name they are given, and whether they fail without it."""
+    found: dict[str, bool] = {}
     for node in ast.walk(module):
         if isinstance(node, ast.FunctionDef) and node.args.args:
             text = ast.unparse(node)
             parameter = node.args.args[0].arg
             if re.search(rf"environ\[{parameter}\]|environ\.get\({parameter}|getenv\({parameter}", text):
-                found.add(node.name)
-    return frozenset(found)
+                found[node.name] = f"environ[{parameter}]" in text or "raise " in text
+    return found
 
 
 def _aliases(module: ast.Module) -> frozenset[str]:

@@ -161,7 +161,7 @@ def _mkdocs(tree: Tree, root: str) -> _Site | None:
         return None
     text = tree.text(path)
     theme = re.search(
-        r"^theme:\s*[\"']?([\w-]+)|^theme:\s*\n(?:\s+.*\n)*?\s+name:\s*[\"']?([\w-]+)", text, re.MULTILINE
+        r"^theme:[ \t]*[\"']?([\w-]+)|^theme:\s*\n(?:\s+.*\n)*?\s+name:\s*[\"']?([\w-]+)", text, re.MULTILINE
     )
     name = (theme[1] or theme[2] or "") if theme else ""
     packages = ["mkdocs", MKDOCS_THEMES.get(name, f"mkdocs-{name}" if name.startswith("material") else "")]

@@ -15,6 +15,7 @@ from apps.deployments.detect.notes import Notes
 from apps.deployments.tree import Tree
 
 Table = Mapping[str, Any]  # decoded TOML or JSON: there is no closed type for it
+STRANGE = (TypeError, KeyError, AttributeError, ValueError, IndexError)  # what reading a file of another build raises
 
 
 def load_toml(tree: Tree, path: str) -> dict[str, Any] | None:

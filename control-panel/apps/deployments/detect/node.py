@@ -43,7 +43,7 @@ _OUTPUT = re.compile(r"(?:--outDir|--out-dir|--output|--dest|-d|--dist-dir|-o)[ 
 _CONFIGS: dict[str, tuple[tuple[str, ...], str]] = {
     "Vite": (("vite.config.js", "vite.config.ts", "vite.config.mjs"), r"outDir\s*:\s*[\"'`]([\w./-]+)[\"'`]"),
     "Astro": (("astro.config.mjs", "astro.config.js", "astro.config.ts"), r"outDir\s*:\s*[\"'`]([\w./-]+)[\"'`]"),
-    "Eleventy": ((".eleventy.js", "eleventy.config.js", "eleventy.config.mjs", "eleventy.config.cjs"), 
+    "Eleventy": ((".eleventy.js", "eleventy.config.js", "eleventy.config.mjs", "eleventy.config.cjs"),
                  r"output\s*:\s*[\"'`]([\w./-]+)[\"'`]"),
     "Vue CLI": (("vue.config.js",), r"outputDir\s*:\s*[\"'`]([\w./-]+)[\"'`]"),
     "webpack": (("webpack.config.js", "webpack.config.prod.js", "webpack.prod.js"),
