@@ -81,7 +81,8 @@ install_uv() {
 
 install_packages() {
     say "Installing the packages of $1"
-    export VIRTUAL_ENV=$PWD/venv UV_NO_PROGRESS=1
+    # The machine's own certificates, as git and pip use them: a company's proxy may be among them.
+    export VIRTUAL_ENV=$PWD/venv UV_NO_PROGRESS=1 UV_SYSTEM_CERTS=${UV_SYSTEM_CERTS:-true}
     venv/bin/uv pip sync --quiet --require-hashes "../$1" ||
         fail "The packages could not be installed. Run it again: what is there already is kept."
     venv/bin/uv pip install --quiet --no-deps --build-constraints ../requirements-build.lock \

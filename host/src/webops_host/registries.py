@@ -30,7 +30,8 @@ NPM_REFUSED = frozenset({"npm_config_cache", "npm_config_prefix", "npm_config_us
 
 def for_uv(environ: Mapping[str, str], home: Path, system: Path = Path("/etc")) -> dict[str, str]:
     """What uv has to know. pip's settings count where nothing is said to uv itself."""
-    chosen = _picked(environ, (*NETWORK, *UV))
+    # The machine's own certificates, as git uses them: a company's proxy may be among them.
+    chosen = {"UV_SYSTEM_CERTS": "true", **_picked(environ, (*NETWORK, *UV))}
     config = _uv_config(environ, home, system)
     if config is not None:
         chosen["UV_CONFIG_FILE"] = str(config)
