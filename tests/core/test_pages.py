@@ -93,7 +93,9 @@ def test_the_sign_in_page_says_what_was_wrong_and_then_lets_one_in(owner):
     wrong = client.post("/account/login/", {"login": "olga", "password": "not this one"})
     assert wrong.status_code == 200
     assert "not correct" in parsed(wrong).words
-    right = client.post("/account/login/?next=/databases/", {"login": "olga", "password": PASSWORD, "next": "/databases/"})
+    right = client.post(
+        "/account/login/?next=/databases/", {"login": "olga", "password": PASSWORD, "next": "/databases/"}
+    )
     assert (right.status_code, right["Location"]) == (302, "/databases/")
 
 

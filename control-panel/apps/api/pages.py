@@ -48,7 +48,7 @@ class TokenForm(forms.Form):
 @require_http_methods(["GET", "HEAD", "POST"])
 def tokens(request: Request) -> HttpResponse:
     """One's own tokens. A new one is shown in the answer to its own form, and never again."""
-    form = TokenForm(request.actor, request.POST or None)
+    form = TokenForm(request.actor, request.POST if request.method == "POST" else None)
     secret = ""
     if request.method == "POST" and form.is_valid():
         wanted = form.cleaned_data

@@ -60,7 +60,7 @@ def team(request: Request, slug: str) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def git_servers(request: Request, slug: str) -> HttpResponse:
     found, may = _team(request, slug)
-    form = GitServerForm(request.POST or None)
+    form = GitServerForm(request.POST if request.method == "POST" else None)
     if request.method == "POST":
         access.require(request.actor, Capability.ADMINISTER, found)
         if form.is_valid():

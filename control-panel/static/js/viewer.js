@@ -21,6 +21,7 @@ export function coloured(text, into) {
     from = found.index + found[0].length;
     if (found[1] === undefined) continue;
     for (const code of found[1].split(";")) {
+      if (code === "38" || code === "48") break;
       if (code === "" || code === "0") classes = [];
       else if (code === "39") classes = classes.filter((one) => one.length === 1);
       else if (KNOWN.test(code)) classes = [...classes.filter((one) => one.length !== code.length), code];

@@ -152,6 +152,8 @@ def _piece(text: str, classes: list[str]) -> str:
 def _after(classes: list[str], codes: str) -> list[str]:
     """The classes in force after one colour code."""
     for code in codes.split(";"):
+        if code in ("38", "48"):  # a colour out of 256 or more: what follows are its numbers
+            break
         if code in ("", "0"):
             classes = []
         elif code == "39":

@@ -77,7 +77,7 @@ def switch(request: Request, name: str, verb: str) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def settings(request: Request, name: str) -> HttpResponse:
     deployment = found.deployment(request, name)
-    form = SettingsForm(request.POST or None, initial=SettingsForm.of(deployment))
+    form = SettingsForm(request.POST if request.method == "POST" else None, initial=SettingsForm.of(deployment))
     if request.method == "POST":
         access.require(request.actor, Capability.CONFIGURE, deployment.team)
         if form.is_valid() and _change(request, deployment, form):

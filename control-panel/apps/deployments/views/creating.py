@@ -28,7 +28,7 @@ def new(request: Request) -> HttpResponse:
     teams = _teams(request)
     may_create = listing.may_create(request)
     first = {"repository": request.GET.get("repository", "")[:500].replace("\x00", "")}
-    form = NewForm(teams, request.POST or None, initial=first)
+    form = NewForm(teams, request.POST if request.method == "POST" else None, initial=first)
     if request.method == "POST":
         if not teams:
             raise Forbidden(f"Making a deployment needs the role {may_create.needs}.", hint="Ask an owner or admin.")
@@ -82,7 +82,7 @@ def look(request: Request, name: str) -> HttpResponse:
     inspection = found.inspection(deployment)
     plan = inspection.plan if inspection else None
     given = frozenset(deployment.variables.values_list("key", flat=True))
-    form = WantedForm(plan.wanted if plan else (), given, request.POST or None)
+    form = WantedForm(plan.wanted if plan else (), given, request.POST if request.method == "POST" else None)
     if request.method == "POST":
         access.require(request.actor, Capability.DEPLOY, deployment.team)
         if form.is_valid() and (made := _deploy(request, deployment, form)) is not None:

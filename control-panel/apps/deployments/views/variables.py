@@ -18,6 +18,8 @@ from apps.deployments.actions import variables
 from apps.deployments.forms import DotenvForm, VariableForm
 from apps.deployments.models import Deployment, Variable
 from apps.deployments.views import found
+from webops_host.errors import BadValue
+from webops_host.names import PersonKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,10 @@ class Row:
 def show(request: Request, name: str) -> HttpResponse:
     """The table, and a form for one variable that adds it or gives it another value."""
     deployment = found.deployment(request, name)
-    form = VariableForm(request.POST or None, initial={"key": request.GET.get("key", "")[:200].replace("\x00", "")})
+    form = VariableForm(
+        request.POST if request.method == "POST" else None,
+        initial={"key": request.GET.get("key", "")[:200].replace("\x00", "")},
+    )
     if request.method == "POST":
         access.require(request.actor, Capability.CONFIGURE, deployment.team)
         if form.is_valid() and _set(request, deployment, form):
@@ -47,10 +52,18 @@ def _set(request: Request, deployment: Deployment, form: VariableForm) -> bool:
     try:
         changed = variables.set_many(request.actor, deployment, {given["key"]: value}, secret=given["secret"])
     except Invalid as error:
-        for messages_ in error.fields.values():
-            form.add_error("key" if "value" not in " ".join(messages_).lower() else "value", messages_)
+        place = "value" if _may_be_key(given["key"]) else "key"
+        form.add_error(place, [message for found_ in error.fields.values() for message in found_])
         return False
     messages.success(request, f"{given['key']} is saved." if changed else f"{given['key']} has that value already.")
+    return True
+
+
+def _may_be_key(text: str) -> bool:
+    try:
+        PersonKey(text)
+    except BadValue:
+        return False
     return True
 
 
