@@ -48,11 +48,11 @@ def test_the_published_schema_is_fresh():
         ("[env]\nLD_PRELOAD = 'a'\n", "webops.toml:2", "LD_PRELOAD", "another name"),
         ("[env]\nA = 1\n", "webops.toml:2", "text in quotes", ""),
         ("[processes]\nWEB = 'x'\n", "webops.toml:2", "lower-case", ""),
-        ("[processes]\nweb = \"a\\nb\"\n", "webops.toml:2", "one line", ""),
+        ('[processes]\nweb = "a\\nb"\n', "webops.toml:2", "one line", ""),
         ("[[services]]\ntype = 'mysql'\n", "webops.toml:2", "postgres", "postgres"),
         ("x", "webops.toml", "not TOML", "quotes"),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_is_named_with_its_line_and_an_example(text, where, message, fix):
     ((found_where, found_message, found_fix),) = refused(text)
 
@@ -71,8 +71,24 @@ def test_every_mistake_is_named_at_once():
 
 @pytest.mark.parametrize(
     "value",
-    ['"1G\\nUser=root"', "true", "1e9", "-5", "1.5", "1000000000000", '"-5M"', '"1.5G"', '"1e9"', '"0M"', '"99999999G"', '"9999G"', '""', '"512"', '" 512M"'],
-)  # fmt: skip
+    [
+        '"1G\\nUser=root"',
+        "true",
+        "1e9",
+        "-5",
+        "1.5",
+        "1000000000000",
+        '"-5M"',
+        '"1.5G"',
+        '"1e9"',
+        '"0M"',
+        '"99999999G"',
+        '"9999G"',
+        '""',
+        '"512"',
+        '" 512M"',
+    ],
+)
 def test_inj_09_a_memory_that_is_no_size_is_refused(value):
     assert refused(f"[resources]\nmemory = {value}\n")
 

@@ -239,6 +239,9 @@ def test_variables_are_filled_asked_for_or_left_alone():
         ("import os\nDEBUG = False\nif not DEBUG:\n    A = os.environ['A']", True),
         ("import os\nif 'A' in os.environ:\n    A = os.environ['A']", False),
         ("import os\nos.environ['A'] = 'x'", None),
+        ("import os\ndef need(k):\n    return os.environ[k]\nA = need('A')", True),
+        ("import os\ndef may(k):\n    return os.getenv(k)\nA = may('A')", False),
+        ("import os\ndef may(k):\n    if len(k) > 9: raise ValueError\n    return os.getenv(k)\nA = may('A')", False),
     ],
 )
 def test_what_makes_a_variable_required(code, required):
@@ -255,7 +258,8 @@ def test_an_example_file_names_variables_with_suggestions():
 
 
 def test_app_json_makes_secrets_and_asks_for_the_rest():
-    app = '{"env": {"HASH_SALT": {"generator": "secret"}, "MAIL_FROM": {"description": "Sender"}}, "formation": {"web": {"quantity": 2}}}'
+    env = '{"HASH_SALT": {"generator": "secret"}, "MAIL_FROM": {"description": "Sender"}}'
+    app = f'{{"env": {env}, "formation": {{"web": {{"quantity": 2}}}}}}'
     plan = planned(shop() | {"app.json": app, "Procfile": "web: gunicorn shop.wsgi\n"})
     wanted = {w.key: w for w in plan.wanted}
 
@@ -338,11 +342,31 @@ def test_strange_files_give_a_plan_and_no_exception(text):
     assert planned({name: text for name in names}) is not None
 
 
-STRANGE = ["[]", "3", '"x"', "null", '{"scripts": 3, "env": [], "formation": 1}', '{"scripts": {"build": 3}, "dependencies": []}',
-           '{"env": {"A": {"value": []}, "B": null}, "formation": {"web": []}}', '{"default": [], "_meta": 3}', '{"default": {"django": 3}}']  # fmt: skip
-STRANGE_TOML = ["package = 3", "package = [1]", "[[package]]\nname = 3", "[[package]]\nname='a'\nsource=3\ndependencies=3", "project = 3",
-                "[project]\ndependencies = 3\nrequires-python = 3\ndynamic = 3", "[tool]\npoetry = 3", "tool = []", "[packages]\na = 3\nb = []",
-                "[tool.poetry.dependencies]\npython = 3\na = [3]", "[tool]\nwebops = 3", "[[package]]\nname='shop'\nsource={virtual='.'}\ndependencies=[{name=3}]"]  # fmt: skip
+STRANGE = [
+    "[]",
+    "3",
+    '"x"',
+    "null",
+    '{"scripts": 3, "env": [], "formation": 1}',
+    '{"scripts": {"build": 3}, "dependencies": []}',
+    '{"env": {"A": {"value": []}, "B": null}, "formation": {"web": []}}',
+    '{"default": [], "_meta": 3}',
+    '{"default": {"django": 3}}',
+]
+STRANGE_TOML = [
+    "package = 3",
+    "package = [1]",
+    "[[package]]\nname = 3",
+    "[[package]]\nname='a'\nsource=3\ndependencies=3",
+    "project = 3",
+    "[project]\ndependencies = 3\nrequires-python = 3\ndynamic = 3",
+    "[tool]\npoetry = 3",
+    "tool = []",
+    "[packages]\na = 3\nb = []",
+    "[tool.poetry.dependencies]\npython = 3\na = [3]",
+    "[tool]\nwebops = 3",
+    "[[package]]\nname='shop'\nsource={virtual='.'}\ndependencies=[{name=3}]",
+]
 
 
 @pytest.mark.parametrize("text", STRANGE)

@@ -66,25 +66,69 @@ def declared(**files: str | bytes) -> dict[str, str | bytes]:
 @pytest.mark.parametrize(
     ("files", "expected", "absent"),
     [
-        ({"uv__lock": UV_LOCK, "pyproject__toml": '[project]\nname = "shop"\n'}, {"django==5.2.1", "sqlparse==0.5.0"}, {"pytest", "pywin32"}),
         (
-            {"poetry__lock": POETRY_LOCK, "pyproject__toml": '[tool.poetry.dependencies]\npython = "^3.10"\ndjango = "^4.2"\n'},
+            {"uv__lock": UV_LOCK, "pyproject__toml": '[project]\nname = "shop"\n'},
+            {"django==5.2.1", "sqlparse==0.5.0"},
+            {"pytest", "pywin32"},
+        ),
+        (
+            {
+                "poetry__lock": POETRY_LOCK,
+                "pyproject__toml": '[tool.poetry.dependencies]\npython = "^3.10"\ndjango = "^4.2"\n',
+            },
             {"django==4.2.9", "sqlparse==0.4.4"},
             {"black", "tzdata"},
         ),
-        ({"pyproject__toml": '[tool.poetry.dependencies]\npython = "^3.10"\nDjango = "^4.2"\n'}, {"django<5,>=4.2"}, set()),
+        (
+            {"pyproject__toml": '[tool.poetry.dependencies]\npython = "^3.10"\nDjango = "^4.2"\n'},
+            {"django<5,>=4.2"},
+            set(),
+        ),
         ({"Pipfile__lock": PIPFILE_LOCK}, {"django==4.2.3"}, set()),
         ({"Pipfile": '[packages]\ndjango = "==4.2"\n[dev-packages]\npytest = "*"\n'}, {"django==4.2"}, {"pytest"}),
         ({"pyproject__toml": '[project]\nname="s"\ndependencies = ["Django>=4,<5"]\n'}, {"django<5,>=4"}, set()),
-        ({"setup__py": "from setuptools import setup\nsetup(install_requires=['Django==4.2'])\n"}, {"django==4.2"}, set()),
-        ({"setup__cfg": "[options]\ninstall_requires =\n    Django==4.2\n    requests\n"}, {"django==4.2", "requests"}, set()),
-        ({"environment__yml": "dependencies:\n  - python=3.11\n  - django=4.2\n  - pip:\n    - stripe==5.0\n"}, {"stripe==5.0", "django==4.2"}, set()),
+        (
+            {"setup__py": "from setuptools import setup\nsetup(install_requires=['Django==4.2'])\n"},
+            {"django==4.2"},
+            set(),
+        ),
+        (
+            {"setup__cfg": "[options]\ninstall_requires =\n    Django==4.2\n    requests\n"},
+            {"django==4.2", "requests"},
+            set(),
+        ),
+        (
+            {"environment__yml": "dependencies:\n  - python=3.11\n  - django=4.2\n  - pip:\n    - stripe==5.0\n"},
+            {"stripe==5.0", "django==4.2"},
+            set(),
+        ),
         ({"requirements/base__txt": "Django==4.2\n", "requirements/dev__txt": "pytest\n"}, {"django==4.2"}, {"pytest"}),
-        ({"requirements/base__txt": "Django==4.2\n", "requirements/production__txt": "-r base.txt\nsentry-sdk\n"}, {"django==4.2", "sentry-sdk"}, set()),
-        ({"requirements__txt": "Django==4.2\n-c limits.txt\nrequests\n", "limits__txt": "requests==2.31.0\n"}, {"requests==2.31.0"}, set()),
+        (
+            {"requirements/base__txt": "Django==4.2\n", "requirements/production__txt": "-r base.txt\nsentry-sdk\n"},
+            {"django==4.2", "sentry-sdk"},
+            set(),
+        ),
+        (
+            {"requirements__txt": "Django==4.2\n-c limits.txt\nrequests\n", "limits__txt": "requests==2.31.0\n"},
+            {"requests==2.31.0"},
+            set(),
+        ),
     ],
-    ids=["uv.lock", "poetry.lock", "poetry", "Pipfile.lock", "Pipfile", "pyproject", "setup.py", "setup.cfg", "conda", "base", "production", "constraints"],
-)  # fmt: skip
+    ids=[
+        "uv.lock",
+        "poetry.lock",
+        "poetry",
+        "Pipfile.lock",
+        "Pipfile",
+        "pyproject",
+        "setup.py",
+        "setup.cfg",
+        "conda",
+        "base",
+        "production",
+        "constraints",
+    ],
+)
 def test_dependencies_are_read_from(files, expected, absent):
     found = names(planned(declared(**files)))
 
@@ -233,9 +277,17 @@ def test_the_environment_has_one_name_for_one_content():
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("^1.4", ">=1.4,<2"), ("^0.3.1", ">=0.3.1,<0.4"), ("~1.4.2", ">=1.4.2,<1.5"), ("*", ""), ("1.2.3", "==1.2.3"), (">=3.8,<4.0", ">=3.8,<4.0"),
-     ("^3.8 || ^4", ">=3.8,<4"), ("nonsense", "")],
-)  # fmt: skip
+    [
+        ("^1.4", ">=1.4,<2"),
+        ("^0.3.1", ">=0.3.1,<0.4"),
+        ("~1.4.2", ">=1.4.2,<1.5"),
+        ("*", ""),
+        ("1.2.3", "==1.2.3"),
+        (">=3.8,<4.0", ">=3.8,<4.0"),
+        ("^3.8 || ^4", ">=3.8,<4"),
+        ("nonsense", ""),
+    ],
+)
 def test_poetry_constraints_are_translated(text, expected):
     assert projects.specifier(text) == expected
 

@@ -53,13 +53,24 @@ def test_a_finished_page_beside_a_build_script_is_served_as_it_is():
 @pytest.mark.parametrize(
     ("files", "publish", "packages"),
     [
-        ({"mkdocs.yml": "site_name: x\ntheme:\n  name: material\nplugins:\n  - search\n  - minify:\n      a: b\n", "docs/index.md": ""}, "site", {"mkdocs", "mkdocs-material", "mkdocs-minify-plugin"}),
+        (
+            {
+                "mkdocs.yml": "site_name: x\ntheme:\n  name: material\nplugins:\n  - search\n  - minify:\n      a: b\n",
+                "docs/index.md": "",
+            },
+            "site",
+            {"mkdocs", "mkdocs-material", "mkdocs-minify-plugin"},
+        ),
         ({"mkdocs.yml": "site_name: x\ntheme: readthedocs\n"}, "site", {"mkdocs"}),
-        ({"docs/conf.py": "extensions = ['myst_parser']\nhtml_theme = 'furo'\n"}, "_build/html", {"sphinx", "furo", "myst-parser"}),
+        (
+            {"docs/conf.py": "extensions = ['myst_parser']\nhtml_theme = 'furo'\n"},
+            "_build/html",
+            {"sphinx", "furo", "myst-parser"},
+        ),
         ({"pelicanconf.py": "PATH = 'content'\n"}, "output", {"pelican", "markdown"}),
     ],
     ids=["mkdocs", "mkdocs plain", "sphinx", "pelican"],
-)  # fmt: skip
+)
 def test_a_python_generator_is_installed_and_run(files, publish, packages):
     plan = planned(files)
 

@@ -51,7 +51,7 @@ def read(tree: Tree, start: str, notes: Notes, *, django: bool) -> Declared:
     brings = (pair for pair in full if not _BRINGS_DJANGO.isdisjoint(entry.name for entry in pair[0].pins))
     chosen, said = (next(brings, None) if django else None) or full[0]
     notes.problems += said.problems
-    others = tuple(declared.source for declared, _ in full if declared is not chosen)
+    others = tuple(declared.source for declared, _ in full if declared.source != chosen.source)
     wishes = chosen.wishes + tuple(w for w in wishes if w not in chosen.wishes)
     return replace(chosen, wishes=wishes, others=tuple(dict.fromkeys(others)))
 

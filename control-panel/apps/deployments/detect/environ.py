@@ -146,7 +146,8 @@ def _wrappers(module: ast.Module) -> dict[str, bool]:
             text = ast.unparse(node)
             parameter = node.args.args[0].arg
             if re.search(rf"environ\[{parameter}\]|environ\.get\({parameter}|getenv\({parameter}", text):
-                found[node.name] = f"environ[{parameter}]" in text or "raise " in text
+                mild = re.search(rf"return os\.(getenv|environ\.get)\({parameter}", text)
+                found[node.name] = f"environ[{parameter}]" in text or ("raise " in text and not mild)
     return found
 
 
