@@ -95,18 +95,22 @@ def end(processes: Iterable[psutil.Process], patience: float = 20.0) -> None:
                     process.send_signal(signal.SIGKILL if force else signal.SIGTERM)
         reap()
         time.sleep(0.05)
-        left = [process for process in descendants() if process.status() != psutil.STATUS_ZOMBIE or not reap()]
+        left = [process for process in descendants() if _lives(process)]
         if time.monotonic() > deadline + 10:
             raise Failed(f"These processes can not be ended: {[process.pid for process in left]}")
 
 
-def reap() -> int:
-    """Collect what has ended, our own and adopted; returns how many."""
-    count = 0
+def reap() -> None:
+    """Collect what has ended, our own and adopted."""
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
-            count += 1
-    return count
+            continue
+
+
+def _lives(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    return False
 
 
 def cpu_seconds(roots: Iterable[int]) -> float:

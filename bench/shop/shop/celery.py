@@ -1,4 +1,4 @@
-"""The task queue; no worker is needed to serve pages."""
+"""The task queue. No broker is given here, so no worker runs."""
 
 import os
 
