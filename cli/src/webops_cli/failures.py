@@ -51,11 +51,10 @@ def of_problem(status: int, problem: dict[str, Any]) -> Failure:
     hint = str(problem.get("hint") or "")
     if status == 401:
         hint = "webops login"
-    details = tuple(
-        text
-        for item in problem.get("errors") or []
-        if (text := f"{item.get('field')}: {item.get('message')}") and str(item.get("message")) != f"{message} {hint}"
-    )
+    errors = [(str(item.get("field")), str(item.get("message"))) for item in problem.get("errors") or []]
+    if len(errors) == 1 and errors[0][1] == f"{message} {hint}".strip():
+        message, errors = f"{errors[0][0]}: {message}", []
+    details = tuple(f"{field}: {text}" for field, text in errors)
     if status >= 500 and problem.get("request_id"):
         details = (*details, f"request id {problem['request_id']}")
     return Failure(

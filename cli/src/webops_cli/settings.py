@@ -76,7 +76,7 @@ def forget(environ: Mapping[str, str], url: str) -> None:
 
 def clean_url(text: str) -> str:
     """`https://panel.example.com`, from what people type."""
-    text = text.strip().rstrip("/")
+    text = text.strip()
     if "://" not in text:
         host = text.split("/")[0].rsplit(":", 1)[0].strip("[]")
         text = f"{'http' if host in LOOPBACK else 'https'}://{text}"
