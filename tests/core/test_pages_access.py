@@ -6,7 +6,9 @@ import pytest
 from django.core.handlers.base import BaseHandler
 from django.db import transaction
 from django.test import Client, RequestFactory
-from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.urls import NoReverseMatch, URLPattern, URLResolver, get_resolver, reverse
+from tests.conftest import member
+from tests.support.pages import browser, live, release
 
 from apps.api.models import ApiToken
 from apps.core.access import POLICY, Capability
@@ -14,8 +16,6 @@ from apps.core.middleware import OPEN_PAGES
 from apps.core.models import GitServer, Role
 from apps.databases.models import Database
 from apps.deployments.models import State
-from tests.conftest import member
-from tests.support.pages import browser, live, release
 
 OPEN, SIGNED_IN, OWN = "open", "signed in", "own"
 VIEW, DEPLOY, CONFIGURE = Capability.VIEW, Capability.DEPLOY, Capability.CONFIGURE
@@ -117,7 +117,7 @@ def address(name: str, keys: dict[str, int]) -> str:
     for kwargs in ({}, {"slug": "acme"}, {"name": "blog"}, {"name": "blog", "number": 1}):
         try:
             return reverse(name, kwargs=kwargs)
-        except Exception:  # noqa: S112, BLE001 - the next set of arguments fits
+        except NoReverseMatch:
             continue
     return reverse(name, kwargs={"name": "blog", "verb": "restart"})
 

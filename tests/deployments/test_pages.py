@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 from django.test.utils import CaptureQueriesContext
+from tests.support.pages import PLAN, browser, live, parsed, release
 
 from apps.deployments.models import Deployment, ReleaseStep, State, StepState, Wish
 from apps.deployments.plan import Kind, Plan, Problem, Severity
-from tests.support.pages import PLAN, browser, live, parsed, release
 from webops_host.names import ProcessKind, VariableKey
 from webops_host.values import UnitRef
 

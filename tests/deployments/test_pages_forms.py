@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from tests.support.pages import browser, live, parsed, release
 
 from apps.core.models import AuditRecord
 from apps.deployments.models import Deployment, State
-from tests.support.pages import browser, live, parsed, release
 
 URL = "https://github.com/acme/site"
 BAD_REFS = ["main; id", "$(id)", "`id`", "a\nb", "HEAD'; x; #", "x" * 300, "a\x00b", "--output=/x", "-x", "a..b"]

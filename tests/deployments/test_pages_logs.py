@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from tests.support.pages import browser, live, parsed, release
 
 from apps.deployments.logs import Writer
 from apps.deployments.models import State
 from apps.deployments.templatetags.deployments import ansi
-from tests.support.pages import browser, live, parsed, release
 from webops_host.names import ProcessKind
 from webops_host.values import UnitRef
 

@@ -66,7 +66,7 @@ class NewForm(SourceForm):
         strip=False,
         max_length=100,
         widget=forms.TextInput(attrs=PLAIN),
-        help_text="Lower-case letters, digits and hyphens; made from the repository’s if empty. It can not change later.",
+        help_text="Lower-case letters, digits and hyphens; made from the repository’s if empty. It never changes.",
     )
     team: forms.ModelChoiceField[Team] = forms.ModelChoiceField(
         label="Team", queryset=Team.objects.none(), to_field_name="slug", required=False, empty_label=None
@@ -117,7 +117,7 @@ class WantedForm(forms.Form):
 
 def _variable(item: Wanted, *, given: bool) -> forms.CharField:
     hint = "set already" if given else "made by the platform" if item.generate else item.default
-    kind: type[forms.Input] = forms.PasswordInput if item.secret else forms.TextInput
+    kind: type[forms.TextInput] | type[forms.PasswordInput] = forms.PasswordInput if item.secret else forms.TextInput
     attrs = {**MONO, "placeholder": hint}
     where = f" ({item.where})" if item.where else ""
     return forms.CharField(

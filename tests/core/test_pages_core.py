@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 from django.urls import reverse
+from tests.conftest import PASSWORD
+from tests.support.pages import browser, live, parsed, release
 
 from apps.api.models import ApiToken
 from apps.core import audit
@@ -11,8 +13,6 @@ from apps.core.access import Actor
 from apps.core.models import AuditRecord, GitServer
 from apps.databases.models import Database
 from apps.deployments.models import State
-from tests.conftest import PASSWORD
-from tests.support.pages import browser, live, parsed, release
 from webops_host.errors import HostUnreachable
 
 PAGES = {
