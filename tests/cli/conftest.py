@@ -62,6 +62,7 @@ class Terminal:
             transport=self.panel,
             environ=self.environ,
             sleep=self.sleep,
+            patience=0,
             browse=lambda url: self.opened.append(url) or True,
         )
         return CliRunner().invoke(cli, words, obj=app, input=input)

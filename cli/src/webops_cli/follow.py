@@ -66,7 +66,7 @@ def _look(
         try:
             # The release first: lines that come after its end was seen can not be missed.
             shown = client.get(path)
-            return client.lines(f"{path}/log", after=position, wait=0 if shown["over"] else 1), shown
+            return client.lines(f"{path}/log", after=position, wait=0 if shown["over"] else app.patience), shown
         except Failure as failure:
             if failure.exit_code != UNREACHABLE:
                 raise

@@ -25,11 +25,15 @@ def _browse(url: str) -> bool:
 
 @dataclass
 class App:
-    """What a command gets from outside. A test hands in a transport, and a sleep that does not."""
+    """What a command gets from outside. A test hands in a transport, and a sleep that does not.
+
+    `patience` is how many seconds the panel may wait for something new before it answers.
+    """
 
     transport: Any = None  # an httpx2 transport; httpx2 is imported only by what needs it
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     sleep: Callable[[float], None] = sleep
+    patience: float = 1.0
     browse: Callable[[str], bool] = _browse
 
 

@@ -54,7 +54,7 @@ def _of_release(app: App, client: Any, name: str, number: int, *, count: int, fo
     position = lines[-1]["position"] if lines else 0
     while follow and not shown["over"]:
         shown = client.get(path)
-        fresh = client.lines(f"{path}/log", after=position, wait=0 if shown["over"] else 1)
+        fresh = client.lines(f"{path}/log", after=position, wait=0 if shown["over"] else app.patience)
         for line in fresh:
             _print(line, line["step"], json_)
             position = line["position"]

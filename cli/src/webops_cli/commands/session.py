@@ -54,12 +54,19 @@ def _by_password(app: App, where: str, username: str | None) -> Profile:
     from webops_cli.client import Client
 
     output.note(f"Signing in to {where}")
-    username = username or click.prompt("User name", err=True)
-    password = click.prompt("Password", hide_input=True, err=True)
+    username = username or _ask("User name")
+    password = _ask("Password", hide=True)
     with Client(where, transport=app.transport) as client:
         body = {"username": username, "password": password, "client": socket.gethostname()[:60]}
         session = client.post("session", body)
     return Profile(where, session["token"], session["username"])
+
+
+def _ask(what: str, *, hide: bool = False) -> str:
+    """From the person; or a line of standard input, when that is not a terminal."""
+    if sys.stdin.isatty():
+        return str(click.prompt(what, hide_input=hide, err=True))
+    return sys.stdin.readline().rstrip("\r\n")
 
 
 @click.command()
