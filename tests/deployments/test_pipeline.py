@@ -12,6 +12,7 @@ from apps.deployments.models import Deployment, Release, State, StepState
 from apps.deployments.worker import Worker
 from webops_host.errors import CommandFailed, DiskFull, FetchFailed, HostError, NotReady
 from webops_host.fake import FakeHost
+from webops_host.values import DjangoFacts
 
 DJANGO_FILES = {
     "manage.py": "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')\n",
@@ -248,6 +249,7 @@ def test_a_look_decides_without_running_anything(actor, blog, host, work):
 
 
 def test_unchanged_migrations_and_static_files_are_carried_over(actor, blog, host, work):
+    host.django = DjangoFacts(django="5.2", static_url="/static/", static_files=3)
     host.push(DJANGO_FILES)
     deploy(actor, blog, work)
     host.push({**DJANGO_FILES, "shop/urls.py": "urlpatterns = [1]\n"})
@@ -257,6 +259,17 @@ def test_unchanged_migrations_and_static_files_are_carried_over(actor, blog, hos
     assert "builds.carry_static blog" in host.did
     assert "builds.django blog" not in host.did
     assert release.steps.get(name="release").state == StepState.SKIPPED
+
+
+def test_nothing_is_carried_over_where_no_static_file_was_collected(actor, blog, host, work):
+    host.push(DJANGO_FILES)
+    deploy(actor, blog, work)
+    host.push({**DJANGO_FILES, "shop/urls.py": "urlpatterns = [1]\n"})
+    host.did.clear()
+    release = deploy(actor, blog, work)
+
+    assert release.state == State.LIVE
+    assert not {"builds.carry_static blog", "builds.django blog"} & set(host.did)
 
 
 def test_deleting_removes_everything_also_while_a_release_waits(actor, blog, host, work):

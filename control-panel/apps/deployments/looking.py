@@ -97,10 +97,12 @@ def refuse_missing_variables(deployment: Deployment, plan: Plan) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Unchanged:
-    """What the live release did already with the same inputs. `statics` is the release that holds the files."""
+    """What the live release did already with the same inputs. `static_from` is the release whose collected files can be
+    carried over, where there are any."""
 
     migrations: bool = False
-    statics: int | None = None
+    statics: bool = False
+    static_from: int | None = None
     facts: dict[str, Any] | None = None
 
 
@@ -119,10 +121,13 @@ def unchanged_since_live(release: Release, plan: Plan) -> Unchanged:
     )
     if not same_around or "django" not in live.facts:
         return Unchanged()
+    facts = live.facts["django"]
+    statics = bool(plan.django.statics) and before.django.statics == plan.django.statics
     return Unchanged(
         migrations=bool(plan.django.migrations) and before.django.migrations == plan.django.migrations,
-        statics=live.files if plan.django.statics and before.django.statics == plan.django.statics else None,
-        facts=live.facts["django"],
+        statics=statics,
+        static_from=live.files if statics and facts.get("static_files") else None,
+        facts=facts,
     )
 
 

@@ -234,11 +234,12 @@ def _django(run: Run, plan: Plan) -> str:
     before = looking.unchanged_since_live(run.release, plan)
     work = DjangoWork(
         migrate=plan.django.migrate and not before.migrations,
-        collectstatic=plan.django.collectstatic and before.statics is None,
-        static_from=before.statics,
+        collectstatic=plan.django.collectstatic and not before.statics,
+        static_from=before.static_from,
     )
     if before.facts is not None and not work.migrate and not work.collectstatic:
-        run.host.builds.carry_static(run.deployment.slug, run.number, before.statics or 0)
+        if before.static_from is not None:
+            run.host.builds.carry_static(run.deployment.slug, run.number, before.static_from)
         run.release.facts["django"] = before.facts
         run.release.save(update_fields=["facts"])
         return NOTHING_CHANGED

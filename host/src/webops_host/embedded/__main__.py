@@ -59,7 +59,12 @@ def _options(words: list[str] | None) -> argparse.Namespace:
 
 def _serve(layout: Layout, options: argparse.Namespace, leave: threading.Event) -> None:
     cookies = options.panel_cookie or PANEL_COOKIES
-    host = EmbeddedHost(layout, port_base=options.port_base, panel_cookies=cookies)
+    host = EmbeddedHost(
+        layout,
+        port_base=options.port_base,
+        panel_cookies=cookies,
+        postgres_url=os.environ.get("WEBOPS_POSTGRES_URL", ""),
+    )
     server = Server(host, layout.daemon_socket, host.fences)
     try:
         host.restore()

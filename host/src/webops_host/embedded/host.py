@@ -32,6 +32,7 @@ class EmbeddedHost:
         *,
         port_base: int = 8100,
         panel_cookies: Iterable[str] = PANEL_COOKIES,
+        postgres_url: str = "",
         grace: float = GRACE,
         first_wait: float = 1.0,
     ) -> None:
@@ -45,7 +46,7 @@ class EmbeddedHost:
         self.builds: ports.Builds = EmbeddedBuilds(layout)
         self.processes: ports.Processes = units
         self.sites: ports.Sites = sites
-        self.databases: ports.Databases = EmbeddedDatabases(layout)
+        self.databases: ports.Databases = EmbeddedDatabases(layout, postgres_url)
         self.meters: ports.Meters = EmbeddedMeters(layout)
 
     def restore(self) -> None:
