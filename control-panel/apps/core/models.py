@@ -19,7 +19,7 @@ class Role(models.TextChoices):
 
 
 class User(AbstractUser):
-    objects: ClassVar[UserManager[User]] = UserManager()
+    objects: ClassVar[UserManager[User]] = UserManager()  # type: ignore[assignment]  # the stubs say Self
 
     class Meta:
         db_table = "core_users"
