@@ -78,7 +78,7 @@ def perform(release: Release, host: Host, signals: Signals) -> None:
             run.undo = undo
             for position, (name, step) in enumerate(plan_steps):
                 run.step = name
-                _take(run, position, name, step, signals)
+                _take_or_leave(run, position, name, step, signals)
             undo.pop_all()
         if release.kind == ReleaseKind.INSPECT:
             _end(release, State.READY)
@@ -93,14 +93,25 @@ def perform(release: Release, host: Host, signals: Signals) -> None:
         log.close()
 
 
+def _take_or_leave(run: Run, position: int, name: str, step: Step, signals: Signals) -> None:
+    """One step. When the lease is gone, what there is to undo belongs to the newer holder."""
+    try:
+        _take(run, position, name, step, signals)
+    except (LeaseLost, Stale):
+        run.undo.pop_all()
+        raise
+
+
 def _take(run: Run, position: int, name: str, step: Step, signals: Signals) -> None:
     """One step, recorded. A cancel is heeded until the switch has been made."""
     row = ReleaseStep.objects.filter(release=run.release, position=position)
+    ours = row.filter(release__state__in=(State.RUNNING, State.LIVE))
     if signals.lost.is_set():
         raise LeaseLost
     if signals.cancel.is_set() and run.release.state != State.LIVE:
         raise Cancelled(signals.reason)
-    row.update(state=StepState.RUNNING, started_at=now(), note="")
+    if not ours.update(state=StepState.RUNNING, started_at=now(), note=""):
+        raise LeaseLost
     try:
         faults.point(f"{name}.before")
         outcome = step(run)

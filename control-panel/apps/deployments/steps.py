@@ -21,7 +21,7 @@ from apps.deployments.logs import Writer
 from apps.deployments.models import Deployment, Release, ReleaseKind, State, Variable, Wish
 from apps.deployments.plan import Kind, Plan
 from webops_host import codec
-from webops_host.errors import DiskFull, HostError, NotReady
+from webops_host.errors import DiskFull, HostError, NotReady, Stale
 from webops_host.names import CommitId, VariableKey
 from webops_host.ports import Host
 from webops_host.values import Console, DjangoWork, UnitRef
@@ -304,12 +304,16 @@ def _switch_back(run: Run, before: Release) -> None:
 
 
 def mark_live(release: Release, url: str) -> None:
-    """The rows after a switch: this release is live, the one before was. Again: nothing changes."""
+    """The rows after a switch: this release is live, the one before was. Again: nothing changes. Raises Stale when
+    somebody else has settled the release since: a worker that slept must not put an old one back."""
     at = now()
     with transaction.atomic():
+        current = Release.objects.select_for_update().get(pk=release.pk)
+        if current.state not in (State.RUNNING, State.LIVE):
+            raise Stale(f"{release} was settled by somebody else.", hint="Nothing is lost: the newer holder goes on.")
         others = Release.objects.filter(deployment=release.deployment, state=State.LIVE).exclude(pk=release.pk)
         others.update(state=State.RETIRED)
-        if release.state == State.RUNNING:
+        if current.state == State.RUNNING:
             release.state, release.live_at, release.files_kept = State.LIVE, at, True
             release.save(update_fields=["state", "live_at", "files_kept"])
         Deployment.objects.filter(pk=release.deployment_id).update(url=url, wish=Wish.UP)

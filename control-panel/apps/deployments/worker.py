@@ -21,6 +21,7 @@ from apps.core import hosts, queue, work
 from apps.core.clock import now
 from apps.core.models import Host as HostRow
 from apps.deployments import pipeline, reaper, removal, schedules
+from apps.deployments.actions import releases
 from apps.deployments.models import Deployment, Release, State, Wish
 from webops_host.errors import HostError
 from webops_host.ports import Host
@@ -100,6 +101,7 @@ class Worker:
         close_old_connections()
         try:
             if self._due():
+                self._keep_ours()
                 reaper.reap(self._connect)
             schedules.run_due(self._connect, self._stopping.is_set)
             self._take_waiting()
@@ -112,6 +114,11 @@ class Worker:
         self._reaped_at = now()
         queue.beat(self.owner)
         return True
+
+    def _keep_ours(self) -> None:
+        """What we work on is not lost, whatever the clock says: it may have jumped, or the machine have slept."""
+        for job in list(self._jobs.values()):
+            self._tend(job, renew=True)
 
     def _take_waiting(self) -> None:
         waiting = (
@@ -148,8 +155,11 @@ class Worker:
         host = self._connect(deployment.host).fenced(deployment.slug, job.fence)
         if deployment.wish == Wish.DELETED:
             return lambda: removal.remove(deployment, host)
-        release = deployment.releases.filter(state=State.QUEUED).first()
+        release = deployment.releases.filter(state=State.QUEUED).select_related("triggered_by").first()
         if release is None:
+            return None
+        release.deployment = deployment
+        if releases.hold_back(release):
             return None
         taken = Release.objects.filter(pk=release.pk, state=State.QUEUED).update(
             state=State.RUNNING, started_at=now(), attempts=F("attempts") + 1

@@ -94,6 +94,27 @@ def cancel(actor: Actor, deployment: Deployment, *, release: Release | None = No
     return target
 
 
+def hold_back(release: Release) -> bool:
+    """Cancel a waiting release if whoever asked for it may not ask any more. False: it may begin. Again: nothing."""
+    team, user = release.deployment.team, release.triggered_by
+    needed = Capability.CONFIGURE if release.kind == ReleaseKind.INSPECT else Capability.DEPLOY
+    if user is not None and Actor(user).may(needed, team):
+        return False
+    who = user.get_username() if user is not None else "Whoever asked for it"
+    with transaction.atomic():
+        held = Release.objects.filter(pk=release.pk, state=State.QUEUED).update(
+            state=State.CANCELLED,
+            finished_at=now(),
+            cause=f"Held back: {who} may no longer do this in the team {team}.",
+            hint="Somebody who still may can ask for it again.",
+        )
+        if held:
+            audit.record(
+                None, "release.held", team=team, target=release.deployment.name, number=release.number or 0, by=who
+            )
+    return True
+
+
 def _queue(
     actor: Actor, deployment: Deployment, *, kind: ReleaseKind, ref: str, trigger: str, back_to: Release | None = None
 ) -> Release:
