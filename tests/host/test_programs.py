@@ -77,7 +77,13 @@ def test_a_line_is_one_word_for_a_shell(layout):
 def test_a_serving_line_is_told_where_to_listen(layout):
     env = programs.command(layout, serving(ProjectLine("x")), DOOR).env
     assert (env["PORT"], env["HOST"], env["WEB_CONCURRENCY"]) == ("12000", "127.0.0.1", "1")
-    assert env["GUNICORN_CMD_ARGS"] == "--bind=unix:/run/x.sock"
+    assert env["GUNICORN_CMD_ARGS"] == "--bind=127.0.0.1:12000"
+
+
+def test_a_project_that_configures_gunicorn_gets_a_port(layout):
+    (layout.source(BLOG, 1) / "gunicorn.conf.py").write_text("reuse_port = True\n")
+    argv = programs.command(layout, serving(Gunicorn(DottedName("a"))), DOOR).argv
+    assert "--bind=127.0.0.1:12000" in argv
 
 
 def test_what_the_owner_set_stands_but_for_the_port(layout):

@@ -15,6 +15,7 @@ from webops_host.layout import Layout
 from webops_host.project_shell import command_line
 from webops_host.values import Gunicorn, Unit, UnitRef
 
+CONFIGURATION = "gunicorn.conf.py"  # gunicorn reads it by itself where it starts
 PATIENCE = 25  # seconds gunicorn gives its requests to end; less than what we give it
 
 
@@ -66,8 +67,13 @@ def _words(layout: Layout, unit: Unit, door: Door | None) -> tuple[str, ...]:
 
 
 def _bind(layout: Layout, unit: Unit, door: Door | None) -> tuple[str, ...]:
-    """Where gunicorn listens. Its control socket would be shared by all releases, so it has none."""
-    bind = () if door is None else (f"--bind=unix:{door.socket}",)
+    """Where gunicorn listens. Its control socket would be shared by all releases, so it has none.
+
+    What a project configures for itself (`reuse_port`) may need a port: where it can, gunicorn gets one.
+    """
+    own = not isinstance(unit.program, Gunicorn) or (working_folder(layout, unit.runtime) / CONFIGURATION).exists()
+    address = "" if door is None else f"127.0.0.1:{door.port}" if own else f"unix:{door.socket}"
+    bind = (f"--bind={address}",) if address else ()
     return (*bind, "--no-control-socket") if _installed(layout, unit, "gunicorn/ctl") else bind
 
 
@@ -76,7 +82,7 @@ def _additions(layout: Layout, unit: Unit, door: Door | None) -> Mapping[str, st
     if door is not None:
         additions["PORT"] = str(door.port)
         if not isinstance(unit.program, Gunicorn):
-            # gunicorn in a Procfile that names no address listens where we look first
+            # goes before the project's configuration file, and is outdone by an address on the line itself
             additions["GUNICORN_CMD_ARGS"] = " ".join(_bind(layout, unit, door))
     return additions
 
