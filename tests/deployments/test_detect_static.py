@@ -35,6 +35,8 @@ def test_the_root_comes_before_its_folders():
         ('{"scripts": {"build": "react-scripts build"}}', {"public/index.html": PAGE}, "build"),
         ('{"scripts": {"build": "parcel build src/index.html"}}', {"src/index.html": PAGE}, "dist"),
         ('{"scripts": {"build": "npm run all", "all": "vuepress build docs"}}', {}, "docs/.vuepress/dist"),
+        ('{"scripts": {"build": "node build.js"}}', {"build.js": "1"}, "dist"),
+        ('{"scripts": {"build": "node build.js"}}', {".gitignore": "node_modules\n/_site/\n"}, "_site"),
         ('{"scripts": {"build": "next build"}}', {"next.config.js": "module.exports = {output: 'export'}"}, "out"),
     ],
 )

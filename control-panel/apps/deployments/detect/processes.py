@@ -81,7 +81,9 @@ _FLAGS = frozenset(
         "--strip-header-spaces",
     }
 )
-_SERVERS = frozenset({"gunicorn", "uvicorn", "daphne", "hypercorn", "waitress-serve", "uwsgi"})
+_SERVERS = frozenset({"gunicorn", "uvicorn", "daphne", "hypercorn", "waitress-serve"})
+# servers that the platform leaves out, behind whatever launcher or folder
+_ABSENT = re.compile(r"(?:^|[\s/;&])(?:uwsgi|mod_wsgi-express|runmodwsgi|apachectl|httpd|supervisord)(?=\s|$)")
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,7 @@ def without_platform_work(text: str) -> tuple[str, tuple[str, ...]]:
 
 def web(text: str) -> Web | None:
     """What a web line serves, when the platform's own gunicorn can do the same; None when the line has to stay."""
-    if re.match(r"(exec )?(uwsgi|mod_wsgi-express)\b", text):
+    if _ABSENT.search(text):
         return Web(default=True, dropped=(text,))
     if management(text) == "runserver":
         return Web(default=True, dropped=(text,))
@@ -175,7 +177,7 @@ def web(text: str) -> Web | None:
     words, settings, dropped = _strip(words)
     if management(" ".join(words)) == "runserver":
         return Web(default=True, settings=settings, chdir=folder[1] if folder else "", dropped=(text,))
-    if not words or words[0] not in _SERVERS - {"uwsgi"}:
+    if not words or words[0] not in _SERVERS:
         return None
     found = _server(words[0], words[1:], settings, dropped)
     return found if found is None or not folder else _moved(found, folder[1])

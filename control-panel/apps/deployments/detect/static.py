@@ -30,6 +30,7 @@ FOLDERS = (
     "htdocs",
     "public_html",
 )
+BUILT = ("dist", "build", "public", "_site", "out", "output", "site", "www")  # what a build's folder is called
 _FRONT_MATTER = re.compile(r"\A\ufeff?---\s*\n")
 _SERVER_SIDE = ("index.php", "composer.json", "Gemfile", "go.mod", "pom.xml", "Cargo.toml")
 
@@ -221,6 +222,21 @@ def _single_html(tree: Tree, root: str, notes: Notes) -> Plan | None:
     return None
 
 
+def _own_build(tree: Tree, root: str, python: generators.Environment, notes: Notes) -> Plan | None:
+    """A build script of the project's own making, and nothing that could be served without it."""
+    package = node.read(tree, root)
+    if package is None or package.tool or any(tree.has(_join(root, name)) for name in _SERVER_SIDE):
+        return None
+    path = _join(root, ".gitignore")
+    ignored = {line.strip().strip("/") for line in tree.text(path).splitlines()} if tree.has(path) else set()
+    said = next((name for name in BUILT if name in ignored), "")
+    output = package.output or said or BUILT[0]
+    notes.found("Build", f"npm run {package.script}", f"{package.path} has the script", where=package.path)
+    reason = "the .gitignore leaves it to the build" if said and not package.output else "builds usually write there"
+    notes.found("Published folder", output, reason, where=path if said else package.path)
+    return Plan(Kind.STATIC, RelativePath(root), node=package.plan, publish=RelativePath(output))
+
+
 def nothing(tree: Tree, root: str, notes: Notes) -> Plan:
     """Nothing here can be served: say what is missing."""
     other = next((name for name in _SERVER_SIDE if tree.has(_join(root, name))), "")
@@ -245,4 +261,6 @@ def nothing(tree: Tree, root: str, notes: Notes) -> Plan:
     return Plan(Kind.STATIC, RelativePath(root))
 
 
-_LOOKS: tuple[Look, ...] = (_front_end, _root_page, _generator, _sub_folder, _foreign_generator, _only_page)
+_LOOKS: tuple[Look, ...] = (
+    _front_end, _root_page, _generator, _sub_folder, _foreign_generator, _only_page, _own_build,
+)  # fmt: skip
