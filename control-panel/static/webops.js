@@ -73,18 +73,18 @@
     }
   });
   document.addEventListener("submit", (event) => {
-    // A second click sends nothing twice; the button comes back if the person does.
-    const button = event.submitter;
-    if (button && !event.defaultPrevented) setTimeout(() => button.setAttribute("aria-disabled", "true"), 0);
-    if (event.target.dataset.sent) event.preventDefault();
-    event.target.dataset.sent = "yes";
+    // A second click sends nothing twice; the button comes back if the person does, or if no answer came.
+    const form = event.target;
+    if (form.dataset.sent) event.preventDefault();
+    form.dataset.sent = "yes";
+    setTimeout(() => event.submitter?.setAttribute("aria-disabled", "true"), 0);
+    setTimeout(() => again(form), 10000);
   });
-  window.addEventListener("pageshow", () => {
-    for (const form of document.querySelectorAll("form[data-sent]")) {
-      delete form.dataset.sent;
-      for (const button of form.querySelectorAll("[aria-disabled]")) button.removeAttribute("aria-disabled");
-    }
-  });
+  function again(form) {
+    delete form.dataset.sent;
+    for (const button of form.querySelectorAll("[aria-disabled]")) button.removeAttribute("aria-disabled");
+  }
+  window.addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach(again));
   document.addEventListener("DOMContentLoaded", () => {
     paint();
     tick();

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
+import click
 import pytest
+from django.template.loader import render_to_string
 from django.urls import reverse
 from tests.conftest import PASSWORD
-from tests.support.pages import browser, live, parsed, release
+from tests.support.pages import Page, browser, live, parsed, release
 
 from apps.api.models import ApiToken
 from apps.core import audit
@@ -13,6 +17,7 @@ from apps.core.access import Actor
 from apps.core.models import AuditRecord, GitServer
 from apps.databases.models import Database
 from apps.deployments.models import State
+from webops_cli.main import cli
 from webops_host.errors import HostUnreachable
 
 PAGES = {
@@ -189,3 +194,20 @@ def test_a_token_for_another_team_is_refused(owner, stranger):
 
 def test_the_health_page_answers_without_a_sign_in(db):
     assert browser().get("/healthz").content == b"ok\n"
+
+
+@pytest.mark.parametrize("name", ["400.html", "403.html", "403_csrf.html", "404.html", "500.html", "503.html"])
+def test_the_last_resort_pages_need_nothing_and_keep_the_content_policy(name):
+    page = Page()
+    page.feed(render_to_string(name))
+    assert page.forbidden == []
+    assert page.elsewhere == []
+    assert "WebOps" in page.words
+
+
+@pytest.mark.parametrize("path", [path for path, status in PAGES.items() if status == 200])
+def test_the_command_a_page_shows_is_one_of_the_command_line(path, site, owner):
+    html = browser(owner).get(path).content.decode()
+    found = re.search(r"<span>Command line</span> <code>webops ([a-z-]+)", html)
+    assert found is None or found[1] in cli.list_commands(click.Context(cli))
+    assert found is not None or path.startswith("/account/logout")

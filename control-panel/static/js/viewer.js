@@ -77,7 +77,7 @@ export class Viewer {
       last = this.list.scrollTop;
       const end = this.list.scrollHeight - this.list.clientHeight - last < 8;
       if (up && !end && this.follows) this.following(false);
-      else if (end && !this.follows) this.following(true);
+      else if (end && !this.follows && this.list.scrollHeight > this.list.clientHeight + 8) this.following(true);
     }, { passive: true });
   }
 

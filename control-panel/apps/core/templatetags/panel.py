@@ -78,6 +78,16 @@ def size(count: int | None) -> str:
     return f"{amount:.1f} TiB"
 
 
+@register.filter
+def words(value: object) -> str:
+    """A value of a record for people: lists with commas, yes and no."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(str(item) for item in value)
+    return str(value)
+
+
 @register.inclusion_tag("parts/field.html")
 def field(bound: BoundField, css: str = "") -> dict[str, object]:
     """A form field with its label, help and errors."""

@@ -80,7 +80,7 @@ def _row(deployment: Deployment, answer: Status, recent: list[Release]) -> Row:
         status=answer,
         last=deployment.newest,
         summary=plan_summary(live),
-        not_applied=pending.not_applied(deployment, live),
+        not_applied=deployment.open_release is None and pending.not_applied(deployment, live),
         recent=recent,
     )
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from functools import partial
 
+from django.contrib.auth import get_user
 from django.contrib.sessions.backends.base import SessionBase
-from django.http import HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
@@ -49,8 +50,11 @@ def _stream(request: Request, release: Release) -> HttpResponseBase:
 
 
 def _signed_in(session: SessionBase) -> bool:
-    """Whether the session that opened the stream is still there: signing out ends the stream as well."""
-    return session.session_key is not None and session.exists(session.session_key)
+    """Whether the session that opened the stream would still open it: signing out, another password and a disabled
+    account end the stream as well."""
+    now = HttpRequest()
+    now.session = type(session)(session.session_key)
+    return session.session_key is not None and get_user(now).is_authenticated
 
 
 @require_safe
