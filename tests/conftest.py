@@ -15,7 +15,7 @@ from pathlib import Path
 import django
 import pytest
 
-for name in [name for name in os.environ if name.startswith("WEBOPS_")]:
+for name in [name for name in os.environ if name.startswith("WEBOPS_") and name != "WEBOPS_SCREENSHOTS"]:
     del os.environ[name]
 _var = tempfile.TemporaryDirectory(prefix="webops-tests-")
 atexit.register(_var.cleanup)

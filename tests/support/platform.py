@@ -54,6 +54,8 @@ class Platform:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if hasattr(self, "api"):
+            self.api.close()
         for child in reversed(self._children):
             if child.poll() is None:
                 child.send_signal(signal.SIGTERM)
