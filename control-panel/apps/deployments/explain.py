@@ -115,6 +115,8 @@ def _host(error: errors.HostError, step: str, lines: list[str]) -> Explanation:
     if isinstance(error, errors.CommandFailed):
         found = _by_pattern(lines, step)
         kind = STEP_KINDS.get(step, "command_failed")
+        if step == "build" and error.facts.get("program") == "npm":
+            kind = "npm_build_fails"  # npm itself may add no word to what the script printed
         return found or Explanation(kind, error.message, tuple(lines[-8:]), error.hint or "Its last lines say why.")
     if isinstance(error, errors.NotFound):
         kind = str(error.facts.get("reason", "not_found"))
