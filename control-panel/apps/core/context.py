@@ -13,7 +13,7 @@ from apps.core import queue
 from apps.core.clock import now
 from apps.core.models import Membership
 
-SILENT = timedelta(seconds=15)
+SILENT = timedelta(seconds=45)
 
 
 def panel(request: HttpRequest) -> dict[str, Any]:
