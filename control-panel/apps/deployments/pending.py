@@ -29,4 +29,8 @@ def _made(live: Release) -> datetime | None:
     if hasattr(live, "variables_at"):
         found: datetime | None = live.variables_at
         return found
-    return Release.objects.filter(deployment=live.deployment_id, number=live.files).values_list("started_at", flat=True).first()
+    return (
+        Release.objects.filter(deployment=live.deployment_id, number=live.files)
+        .values_list("started_at", flat=True)
+        .first()
+    )
