@@ -16,6 +16,8 @@ from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+EXAMPLES = ("insecure", "example", "changeme", "change-me", "secret-key", "secret_key", "django-")
+"""What keys in somebody's documentation say. A random key practically never does."""
 DEFAULT_GIT_HOSTS = "github.com,gitlab.com,bitbucket.org,codeberg.org"
 
 
@@ -87,7 +89,7 @@ def _choice(environ: Mapping[str, str], name: str, choices: tuple[str, ...], def
 
 def _secret_key(environ: Mapping[str, str]) -> str:
     key = environ.get("SECRET_KEY", "")
-    if len(key) < 40 or len(set(key)) < 10 or "insecure" in key:
+    if len(key) < 40 or len(set(key)) < 10 or any(word in key.lower() for word in EXAMPLES):
         raise ImproperlyConfigured(
             "SECRET_KEY is missing or weak. Make one with: "
             'python3 -c "import secrets; print(secrets.token_urlsafe(50))"'

@@ -13,18 +13,37 @@ import django
 import uvicorn
 from django.conf import settings
 from django.core.checks import Tags, run_checks
+from django.core.exceptions import ImproperlyConfigured
 
 DRAIN = 5  # seconds that open requests, live streams among them, have at the end
 
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    django.setup()
+    try:
+        django.setup()
+    except ImproperlyConfigured as error:
+        sys.exit(f"The settings are not right. {error}")
     for message in run_checks(tags=[Tags.security]):
         if message.is_serious():
             sys.exit(f"{message.msg}\n{message.hint or ''}".strip())
     with _listener() as listener:
+        _refuse_development_password(listener)
         uvicorn.Server(_config()).run(sockets=[listener])
+
+
+def _refuse_development_password(listener: socket.socket) -> None:
+    """By the address that really listens: what WEBOPS_BIND says of a socket that was handed down proves nothing."""
+    from apps.core.checks import accounts_with_development_password, is_loopback
+
+    place = listener.getsockname()
+    is_own = listener.family == socket.AF_UNIX or is_loopback(f"[{place[0]}]:{place[1]}")
+    names = [] if is_own else accounts_with_development_password()
+    if names:
+        sys.exit(
+            f"At {place[0]} others can reach the panel, and the account “{names[0]}” has the development password.\n"
+            f"Set another one first: venv/bin/python manage.py changepassword {names[0]}"
+        )
 
 
 def _config() -> uvicorn.Config:

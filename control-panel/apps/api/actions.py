@@ -9,7 +9,7 @@ from django.contrib.auth import authenticate
 from django.db import transaction
 from django.http import HttpRequest
 
-from apps.api import throttle
+from apps.api import signing_in
 from apps.api.auth import PREFIX, digest
 from apps.api.errors import Unauthenticated
 from apps.api.models import ApiToken
@@ -25,16 +25,14 @@ SIGNED_IN_FOR = 90
 
 def sign_in(request: HttpRequest, username: str, password: str, *, address: str | None) -> User:
     """The account behind a user name and password. One answer for every way to be wrong. Raises TooMany."""
-    account = username.strip().lower()
-    throttle.refuse_above(throttle.SIGN_INS_FROM, address or "", "Too many sign-ins from this address.")
-    throttle.refuse_above(throttle.SIGN_INS, account, "Too many sign-ins to this account.")
+    signing_in.begin(username, address)
     user = authenticate(request, username=username, password=password)
     if not isinstance(user, User) or not user.is_active:
-        audit.record(None, "session.refused", team=None, target=account[:120], address=address or "")
+        signing_in.refused(username, address)
         raise Unauthenticated(
             "User name or password is wrong.", hint="Try again, or ask an admin for a new password.", code="wrong_login"
         )
-    throttle.forget(throttle.SIGN_INS, account)
+    signing_in.succeeded(user, address)
     return user
 
 

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 
 from django.db import connection
+from django.db.models import F
 
 from apps.api.errors import TooMany
 from apps.api.models import Counter
@@ -32,7 +33,7 @@ class Rate:
 REQUESTS = Rate("requests", 1200, 60)  # of one token
 WRONG_TOKENS = Rate("wrong-tokens", 30, 60)  # from one address
 SIGN_INS = Rate("sign-ins", 10, 900)  # of one account
-SIGN_INS_FROM = Rate("sign-ins-from", 30, 900)  # from one address
+SIGN_INS_FROM = Rate("sign-ins-from", 30, 900)  # from one network
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,11 @@ def refuse_above(rate: Rate, subject: str, message: str) -> None:
 def forget(rate: Rate, subject: str) -> None:
     """Begin again at nothing."""
     Counter.objects.filter(key=_key(rate, subject)).delete()
+
+
+def forgive(rate: Rate, subject: str) -> None:
+    """Take one hit back."""
+    Counter.objects.filter(key=_key(rate, subject), hits__gt=0).update(hits=F("hits") - 1)
 
 
 def _key(rate: Rate, subject: str) -> str:

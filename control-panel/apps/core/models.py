@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.db import models
@@ -93,6 +93,23 @@ class GitServer(models.Model):
         ]
 
 
+class Unchangeable(Exception):
+    """Somebody tried to change or remove a record of the audit log: a defect, not a refusal."""
+
+
+class AuditQuerySet(models.QuerySet["AuditRecord"]):
+    """Reads and adds. A team or an account that goes is unlinked by Django itself, which does not come this way."""
+
+    def update(self, **kwargs: Any) -> int:
+        raise Unchangeable("The audit log is only added to.")
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        raise Unchangeable("The audit log is only added to.")
+
+    def bulk_update(self, *args: Any, **kwargs: Any) -> int:
+        raise Unchangeable("The audit log is only added to.")
+
+
 class AuditRecord(models.Model):
     """One thing somebody did or was refused. Rows are only ever added; each carries a hash over the one before."""
 
@@ -107,6 +124,16 @@ class AuditRecord(models.Model):
     detail = models.JSONField(default=dict)
     digest = models.CharField(max_length=64)
 
+    objects: ClassVar[AuditQuerySet] = AuditQuerySet.as_manager()  # type: ignore[assignment]
+
     class Meta:
         db_table = "core_security_audit_log"
         indexes = [models.Index(fields=["team", "-at"], name="audit_by_team")]
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding:
+            raise Unchangeable("The audit log is only added to.")
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        raise Unchangeable("The audit log is only added to.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib.staticfiles.management.commands.runserver import Command as RunServer
 from django.core.management.base import CommandError
 
@@ -16,7 +17,7 @@ class Command(RunServer):
 
     def inner_run(self, *args: Any, **options: Any) -> None:
         bind = f"{self.addr}:{self.port}"
-        names = [] if is_loopback(bind) else accounts_with_development_password()
+        names = [] if is_loopback(bind) and not settings.PRODUCTION else accounts_with_development_password()
         if names:
             raise CommandError(
                 f"At {bind} others can reach the panel, and the account “{names[0]}” has the development password.\n"
