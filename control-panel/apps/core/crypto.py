@@ -39,8 +39,13 @@ def decrypt(token: str) -> str:
 
 
 def rotate(token: str) -> str:
-    """The same secret under the newest key. Rotating again is harmless."""
-    return _keys(tuple(settings.ENCRYPTION_KEYS)).rotate(token.encode()).decode()
+    """The same secret under the newest key; one that is under it already stays as it is. Raises Unreadable."""
+    newest = Fernet(settings.ENCRYPTION_KEYS[0].encode())
+    try:
+        newest.decrypt(token.encode())
+    except InvalidToken:
+        return encrypt(decrypt(token))
+    return token
 
 
 class EncryptedTextField(models.TextField):  # type: ignore[type-arg]  # not subscriptable at run time
