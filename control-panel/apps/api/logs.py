@@ -14,8 +14,7 @@ from apps.api import lookup
 from apps.api.auth import Request, still_valid
 from apps.api.errors import PROBLEMS
 from apps.api.releases import Number, until
-from apps.core import hosts
-from apps.deployments import logs, stream
+from apps.deployments import logs, speaking, stream
 
 router = Router(tags=["logs"])
 Offset = Annotated[int, Query(ge=0, lt=1 << 53, description="Position of the last line that is known")]
@@ -84,7 +83,7 @@ def unit_logs(
 ) -> UnitLines:
     """What its processes printed; without `after` the last lines."""
     deployment = lookup.deployment(request.actor, name)
-    lines = hosts.of(deployment.host).processes.logs(deployment.slug, after=after, limit=limit)
+    lines = speaking.lines(deployment, after=after, limit=limit)
     return UnitLines(
         items=[
             UnitLine(position=line.position, at=datetime.fromtimestamp(line.at, UTC), unit=line.unit, text=line.text)

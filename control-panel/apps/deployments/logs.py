@@ -17,11 +17,11 @@ from typing import IO
 from django.conf import settings
 
 from apps.core.clock import now
+from apps.deployments.hiding import Mask
 from apps.deployments.models import LogLine, Release
 
 LONGEST = 16 * 1024
 TAIL = 60
-MASK = "[hidden]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +46,11 @@ class Writer:
         self._file: IO[bytes] | None = None
         self._tail: deque[tuple[int, datetime, str, str]] = deque(maxlen=TAIL)
         self._lock = threading.Lock()
-        self.hide(secrets)
+        self.masked = Mask(secrets)
 
     def hide(self, secrets: Iterable[str]) -> None:
-        """Mask these values from now on; longest first, so that none shows through another. Short ones (below 6
-        characters) are words of every log and are left alone."""
-        self._secrets = sorted({secret for secret in secrets if len(secret) >= 6}, key=len, reverse=True)
+        """Mask these values as well from now on."""
+        self.masked.hide(secrets)
 
     def write(self, step: str, text: str) -> None:
         clean = self.masked(text).rstrip("\r\n").encode("utf-8", "replace").decode().replace("\x00", "")
@@ -67,11 +66,6 @@ class Writer:
             position = self._file.tell()
             self._file.write(record.encode("utf-8", "replace") + b"\n")
             self._tail.append((position, at, step, clean))
-
-    def masked(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, MASK)
-        return text
 
     def tail(self, count: int = TAIL, step: str = "") -> list[str]:
         with self._lock:
@@ -94,8 +88,9 @@ class Writer:
         return lambda text: self.write(step, text)
 
 
-def read(release_id: int, *, after: int = 0, limit: int = 1000) -> list[Line]:
-    """Whole lines from a position on, at most `limit`. A position inside a line moves on to the next one."""
+def read(release_id: int, *, after: int = 0, limit: int = 1000, most: int = 64 << 20) -> list[Line]:
+    """Whole lines from a position on, at most `limit` of them and about `most` bytes. A position inside a line moves
+    on to the next one."""
     try:
         file = path(release_id).open("rb")
     except FileNotFoundError:
@@ -106,7 +101,8 @@ def read(release_id: int, *, after: int = 0, limit: int = 1000) -> list[Line]:
         if after > 0:
             file.seek(after - 1)
             position = after - 1 + len(file.readline())
-        while len(lines) < limit and (raw := file.readline()).endswith(b"\n"):
+        end = position + most
+        while len(lines) < limit and position < end and (raw := file.readline()).endswith(b"\n"):
             position += len(raw)
             record = json.loads(raw)
             at = datetime.fromtimestamp(record["at"], tz=UTC)

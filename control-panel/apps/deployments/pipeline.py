@@ -18,7 +18,7 @@ from django.db import transaction
 from apps.core import faults
 from apps.core.clock import now
 from apps.core.errors import Refused
-from apps.deployments import explain, steps
+from apps.deployments import explain, hiding, steps
 from apps.deployments.logs import Writer
 from apps.deployments.models import Release, ReleaseKind, ReleaseStep, State, StepState
 from apps.deployments.steps import Outcome, Run
@@ -74,6 +74,7 @@ def perform(release: Release, host: Host, signals: Signals) -> None:
     _plan_rows(release, [name for name, _ in plan_steps])
     run = Run(release=release, host=host, log=log, stop=signals.stop)
     try:
+        log.hide(hiding.secrets_of(release.deployment))
         with ExitStack() as undo:
             run.undo = undo
             for position, (name, step) in enumerate(plan_steps):

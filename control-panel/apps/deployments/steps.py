@@ -16,7 +16,7 @@ from django.db import transaction
 from apps.core.checks import is_loopback
 from apps.core.clock import now
 from apps.databases import actions as databases
-from apps.deployments import environment, keeping, looking, repositories, running
+from apps.deployments import environment, hiding, keeping, looking, repositories, running
 from apps.deployments.logs import Writer
 from apps.deployments.models import Deployment, Release, ReleaseKind, State, Variable, Wish
 from apps.deployments.plan import Kind, Plan
@@ -84,7 +84,6 @@ def fetch(run: Run) -> Outcome:
     deployment, release = run.deployment, run.release
     _enough_room(run)
     run.host.accounts.ensure(deployment.slug)
-    run.log.hide([deployment.token] if deployment.token else [])
     spec = repositories.fetch_spec(deployment)
     if release.ref:
         spec = repositories.with_ref(spec, release.ref)
@@ -164,9 +163,9 @@ def _snapshot(run: Run, plan: Plan) -> None:
         release=run.release.number or 0,
         commit=run.release.commit,
     )
-    run.log.hide([*(row.value for row in rows.values() if row.secret), *([url] if url else [])])
     run.release.variables = json.dumps(values, ensure_ascii=False)
     run.release.save(update_fields=["variables"])
+    run.log.hide(hiding.secrets_of(deployment))
 
 
 def _hosts(deployment: Deployment) -> tuple[str, ...]:

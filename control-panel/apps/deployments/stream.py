@@ -24,6 +24,7 @@ from apps.deployments import logs
 from apps.deployments.models import Deployment, Release
 
 BATCH = 500
+MOST = 128 << 10  # bytes of the file at one time: what a reader who does not read keeps in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,20 +122,21 @@ class _Reader:
         if release is None:
             self.over, self.pause = True, 0.0
             return b""
-        sent = self._news(release)
-        lines = logs.read(self._release_id, after=self._position, limit=BATCH)
+        sent, before = self._news(release), self._position
+        lines = logs.read(self._release_id, after=self._position, limit=BATCH, most=MOST)
         if lines:
             self._position = lines[-1].position
             sent += map(_line, lines)
         elif not release.is_open:
             self.over = True
             sent.append(_event("end", {"state": release.state, "cause": release.cause, "hint": release.hint}))
-        self._plan(release, len(lines))
+        is_full = len(lines) == BATCH or self._position - before >= MOST
+        self._plan(release, len(lines), is_full=is_full)
         return b"".join(sent) or self._heartbeat()
 
-    def _plan(self, release: Release, count: int) -> None:
+    def _plan(self, release: Release, count: int, *, is_full: bool) -> None:
         """When to look again: at once while there is more in the file, soon while lines come."""
-        self.pause = self._pace.file if release.is_open and count < BATCH else 0.0
+        self.pause = self._pace.file if release.is_open and not is_full else 0.0
         wait = self._pace.rows / 4 if count else self._pace.rows
         self.is_due = time.monotonic() - self._looked_at >= wait
 

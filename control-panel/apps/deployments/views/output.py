@@ -12,10 +12,9 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from apps.core import hosts
 from apps.core.doors import Request
 from apps.core.errors import Missing
-from apps.deployments import logs, stream
+from apps.deployments import logs, speaking, stream
 from apps.deployments.models import Release
 from apps.deployments.views import found
 from webops_host.errors import HostError
@@ -89,7 +88,7 @@ def app(request: Request, name: str) -> HttpResponse:
     deployment = found.deployment(request, name)
     shown = found.head(request, deployment, "logs")
     try:
-        lines = hosts.of(deployment.host).processes.logs(deployment.slug, limit=SHOWN)
+        lines = speaking.lines(deployment, limit=SHOWN)
     except HostError as error:
         return render(request, "deployments/logs.html", shown | {"error": error, "lines": []})
     shown |= {"lines": [_shown(line) for line in lines], "after": lines[-1].position if lines else 0}
@@ -102,7 +101,7 @@ def app_lines(request: Request, name: str) -> JsonResponse:
     deployment = found.deployment(request, name)
     text = request.GET.get("after", "")
     after = int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else 0
-    lines = hosts.of(deployment.host).processes.logs(deployment.slug, after=after, limit=SHOWN)
+    lines = speaking.lines(deployment, after=after, limit=SHOWN)
     return JsonResponse(
         {
             "lines": [
@@ -117,7 +116,7 @@ def app_lines(request: Request, name: str) -> JsonResponse:
 def app_log(request: Request, name: str) -> HttpResponse:
     """The last lines of the app as plain text."""
     deployment = found.deployment(request, name)
-    lines = hosts.of(deployment.host).processes.logs(deployment.slug, limit=DOWNLOADED)
+    lines = speaking.lines(deployment, limit=DOWNLOADED)
     return _text(f"{name}.log", "".join(f"{_moment(line).isoformat()} {line.unit} {line.text}\n" for line in lines))
 
 
