@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from webops_host import django_work, environment, node, publishing, python, registries, runner
 from webops_host.command import Command
+from webops_host.embedded import programs, usage
 from webops_host.environments import Environments
 from webops_host.errors import NotFound, ProgramMissing
 from webops_host.layout import Layout
@@ -79,23 +81,24 @@ class EmbeddedBuilds:
             publishing.link_tree(kept, modules)
             console.emit("Front-end packages reused: package.json and its lock have not changed.")
         else:
-            runner.run(node.install(folder, plan, env), console)
+            with self._nothing_stays(runtime):
+                runner.run(node.install(folder, plan, env), console)
             self._keep_modules(modules, kept)
         memory = max(runtime.limits.memory_mib, NODE_MEMORY_MIB)
-        runner.run(node.run_script(folder, plan, env, memory), console)
+        with self._nothing_stays(runtime):
+            runner.run(node.run_script(folder, plan, env, memory), console)
 
     def run(self, runtime: Runtime, line: ProjectLine, timeout: float, console: Console) -> None:
         """Run a command line of the project's owner in the release's source. Raises CommandFailed, CommandTimedOut."""
-        runner.run(
-            Command(
-                command_line(line),
-                cwd=environment.working_folder(self._layout, runtime),
-                env=self._environment(runtime),
-                timeout=timeout,
-                memory_mib=runtime.limits.memory_mib,
-            ),
-            console,
+        command = Command(
+            command_line(line),
+            cwd=environment.working_folder(self._layout, runtime),
+            env=self._environment(runtime),
+            timeout=timeout,
+            memory_mib=runtime.limits.memory_mib,
         )
+        with self._nothing_stays(runtime):
+            runner.run(command, console)
 
     def django(self, runtime: Runtime, work: DjangoWork, console: Console) -> DjangoFacts:
         """Check, migrate and collect static files in one process. Raises CommandFailed with the `phase` it was in,
@@ -113,7 +116,8 @@ class EmbeddedBuilds:
             timeout=work.timeout,
             memory_mib=memory,
         )
-        return django_work.perform(command, work, release / ".django.json", console)
+        with self._nothing_stays(runtime):
+            return django_work.perform(command, work, release / ".django.json", console)
 
     def carry_static(self, name: DeploymentName, release: int, source: int) -> None:
         """Have the collected static files of the release `source` in this release too, without copying their contents.
@@ -135,7 +139,16 @@ class EmbeddedBuilds:
 
     def _environment(self, runtime: Runtime) -> dict[str, str]:
         environment.home(self._layout, runtime.name).mkdir(parents=True, exist_ok=True)
-        return environment.runtime_environment(self._layout, runtime)
+        mark = {"WEBOPS_UNIT": programs.build_mark(self._layout, runtime)}
+        return environment.runtime_environment(self._layout, runtime, extra=mark)
+
+    @contextmanager
+    def _nothing_stays(self, runtime: Runtime) -> Iterator[None]:
+        """On the way out, also when it was cancelled, end what left its session to run on."""
+        try:
+            yield
+        finally:
+            usage.kill_marked(programs.build_mark(self._layout, runtime))
 
     def _node_environment(self, runtime: Runtime, folder: Path) -> dict[str, str]:
         env = self._environment(runtime) | registries.for_npm(self._environ, self._person)

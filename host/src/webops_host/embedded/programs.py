@@ -13,7 +13,7 @@ from webops_host.environment import python_home, runtime_environment, working_fo
 from webops_host.errors import NotFound
 from webops_host.layout import Layout
 from webops_host.project_shell import command_line
-from webops_host.values import Gunicorn, Unit, UnitRef
+from webops_host.values import Gunicorn, Runtime, Unit, UnitRef
 
 CONFIGURATION = "gunicorn.conf.py"  # gunicorn reads it by itself where it starts
 PATIENCE = 25  # seconds gunicorn gives its requests to end; less than what we give it
@@ -37,6 +37,11 @@ def mark(layout: Layout, ref: UnitRef | None = None) -> str:
     """What `WEBOPS_UNIT` says in a unit's environment; without a unit, how all of this root begin."""
     root = hashlib.sha256(os.fsencode(layout.root.resolve())).hexdigest()[:16]
     return f"{root}/" if ref is None else f"{root}/{ref.name}/{ref.release}/{ref.kind}/{ref.index}/"
+
+
+def build_mark(layout: Layout, runtime: Runtime) -> str:
+    """What `WEBOPS_UNIT` says in a build's environment. No kind of process has a colon."""
+    return f"{mark(layout)}{runtime.name}/{runtime.release}/:build/"
 
 
 def command(layout: Layout, unit: Unit, door: Door | None) -> Command:
