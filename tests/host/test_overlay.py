@@ -254,6 +254,14 @@ def test_mail_without_a_server_goes_to_the_output(layout: Layout):
     assert "EMAIL_BACKEND" not in overlaid(layout, "EMAIL_HOST = 'smtp.example.com'")
 
 
+def test_mailers_of_django_6_1_stand_alone(layout: Layout):
+    smtp = "MAILERS = {'default': {'BACKEND': 'django.core.mail.backends.smtp.EmailBackend'%s}}"
+    here, there = overlaid(layout, smtp % ""), overlaid(layout, smtp % ", 'OPTIONS': {'host': 'smtp.example.com'}")
+    assert "console" in here["MAILERS"]["default"]["BACKEND"]
+    assert "smtp" in there["MAILERS"]["default"]["BACKEND"]
+    assert not [found for found in (here, there, overlaid(layout, "MAILERS = {}")) if "EMAIL_BACKEND" in found]
+
+
 def test_the_overlay_is_python_3_6(layout: Layout):
     """What can be said without that interpreter: its grammar and no newer standard library names."""
     for file in (Path(runner.__file__).parent / "overlay").glob("*.py"):

@@ -345,10 +345,18 @@ def _is_writable_place(filename: str) -> bool:
 
 
 def _email(settings: Settings) -> None:
+    console = "django.core.mail.backends.console.EmailBackend"
+    why = "no mail server was set; mails appear in the site's output"
+    if "MAILERS" in settings:  # Django 6.1: beside it, none of the older settings may be there
+        mailers = dict(settings["MAILERS"] or {})
+        default = mailers.get("default") or {}
+        host = (default.get("OPTIONS") or {}).get("host", "")
+        if str(default.get("BACKEND", "")).endswith("smtp.EmailBackend") and host in LOCAL_HOSTS:
+            _change(settings, "MAILERS", dict(mailers, default={"BACKEND": console}), why)
+        return
     backend = settings.get("EMAIL_BACKEND") or "django.core.mail.backends.smtp.EmailBackend"
     if backend.endswith("smtp.EmailBackend") and settings.get("EMAIL_HOST", "localhost") in LOCAL_HOSTS:
-        console = "django.core.mail.backends.console.EmailBackend"
-        _change(settings, "EMAIL_BACKEND", console, "no mail server was set; mails appear in the site's output")
+        _change(settings, "EMAIL_BACKEND", console, why)
 
 
 def _load() -> Settings:
