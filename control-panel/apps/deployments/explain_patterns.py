@@ -56,9 +56,15 @@ PATTERNS: tuple[Pattern, ...] = (
     ),
     _rule(
         "dependency_does_not_build",
-        r"Failed to build `?(?P<name>[A-Za-z0-9._-]+)|Failed building wheel for (?P<name2>\S+)"
-        r"|Call to `(?P<name3>[\w.]+):?\S*` failed|The build backend returned an error",
-        "A dependency has no ready-made package for this Python and does not build: {name}{name2}{name3}.",
+        r"Failed to build `?(?P<name>[A-Za-z0-9._-]+(?:==[\w.]+)?)|Failed building wheel for (?P<name2>\S+)",
+        "A dependency has no ready-made package for this Python and does not build: {name}{name2}.",
+        "Use a newer version of it, or another Python version; the compiler's words are in the log.",
+        "build",
+    ),
+    _rule(
+        "dependency_does_not_build",
+        r"Call to `[\w.]+:?\S*` failed|The build backend returned an error",
+        "A dependency has no ready-made package for this Python and does not build.",
         "Use a newer version of it, or another Python version; the compiler's words are in the log.",
         "build",
     ),

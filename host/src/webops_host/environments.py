@@ -87,8 +87,7 @@ class Environments:
         with _fresh(place):
             self._begin(installer, interpreter, place, plan, console)
             if plan.requirements:
-                command = python.install(installer, place, place / "requirements.txt", wheels_only=False)
-                _demand(command, runner.run(command, console, check=False))
+                self._build(installer, place, plan, console)
             if plan.project is not None:
                 folder = self.layout.source(name, release) / plan.project
                 if not folder.is_dir():
@@ -96,6 +95,19 @@ class Environments:
                 command = python.install_project(installer, place, folder)
                 _demand(command, runner.run(command, console, check=False))
             self._finish(installer, place, console)
+
+    def _build(self, installer: python.Installer, place: Path, plan: PythonPlan, console: Console) -> None:
+        """Install, building what has no wheel; once more with the tools of its time when the tools were too new."""
+        wanted = place / "requirements.txt"
+        command = python.install(installer, place, wanted, wheels_only=False)
+        result = runner.run(command, console, check=False)
+        if result.status != 0 and python.BUILD_BROKE.search(result.output):
+            older = python.older_setuptools(plan.python)
+            console.emit(f"Trying again with an older build tool, as old packages want it: {older}.")
+            (place / "build.txt").write_text(f"{older}\n")
+            command = python.install(installer, place, wanted, wheels_only=False, build_with=place / "build.txt")
+            result = runner.run(command, console, check=False)
+        _demand(command, result)
 
     # --- their parts ---
 

@@ -20,6 +20,12 @@ NO_WHEEL = re.compile(
     re.IGNORECASE,
 )
 INSTALL_TIMEOUT = 1800.0
+BUILD_BROKE = re.compile(r"setuptools\.build_meta|use_2to3|No module named 'pkg_resources'")
+
+
+def older_setuptools(version: PythonVersion) -> str:
+    """A setuptools that packages of earlier years still build with: later ones left out what they use."""
+    return "setuptools<58" if version.pair < (3, 12) else "setuptools<72"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +63,14 @@ def venv(installer: Installer, interpreter: Path, into: Path) -> Command:
     return _uv(installer, words, cwd=into.parent, timeout=120)
 
 
-def install(installer: Installer, environment: Path, requirements: Path, *, wheels_only: bool) -> Command:
-    """Install the lines of a requirements file. With `wheels_only` no code of a package runs."""
+def install(
+    installer: Installer, environment: Path, requirements: Path, *, wheels_only: bool, build_with: Path | None = None
+) -> Command:
+    """Install the lines of a requirements file. With `wheels_only` no code of a package runs. `build_with` is a file
+    that limits what packages are built with."""
     only = ("--only-binary", ":all:") if wheels_only else ()
-    words = (*_pip_install(installer, environment), *only, "--requirement", str(requirements))
+    build = ("--build-constraints", str(build_with)) if build_with is not None else ()
+    words = (*_pip_install(installer, environment), *only, *build, "--requirement", str(requirements))
     return _uv(installer, words, cwd=environment, timeout=INSTALL_TIMEOUT)
 
 
