@@ -193,6 +193,13 @@ def test_a_database_that_the_project_was_given_is_kept(layout: Layout, theirs: s
     assert "DATABASES['default']" not in changed(found)
 
 
+def test_settings_for_postgresql_get_the_whole_database_where_there_is_another(layout: Layout):
+    theirs = "{'ENGINE': 'django.db.backends.postgresql', 'NAME': os.environ['DB'], 'HOST': os.environ['DBHOST']}"
+    given = {"DATABASE_URL": "sqlite:////srv/db.sqlite3", "DB": "/srv/db.sqlite3", "DBHOST": ""}
+    found = overlaid(layout, f"import os\nDATABASES = {{'default': {theirs}}}", **given)
+    assert found["DATABASES"]["default"]["ENGINE"] == "django.db.backends.sqlite3"
+
+
 def test_a_database_behind_a_socket_and_a_file_are_understood(layout: Layout):
     found = overlaid(layout, "", DATABASE_URL="postgres://a:b@/shop?host=/run/postgresql&port=5434")
     assert (found["DATABASES"]["default"]["HOST"], found["DATABASES"]["default"]["PORT"]) == ("/run/postgresql", "5434")

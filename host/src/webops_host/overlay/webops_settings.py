@@ -174,8 +174,8 @@ def _why_replace(theirs: Settings, ours: Optional[Settings]) -> Optional[str]:
     if not engine or engine.endswith("dummy"):
         return "no database was set"
     if str(theirs.get("NAME")) == ours["NAME"] and str(theirs.get("HOST") or "") == ours["HOST"]:
-        return None
-    if engine.endswith(("sqlite3", "spatialite")):
+        return None if _is_sqlite(engine) == _is_sqlite(ours["ENGINE"]) else "the database here is of another kind"
+    if _is_sqlite(engine):
         return "a file inside the release would be lost with the next one"
     host = str(theirs.get("HOST") or "")
     if any(_from_environment(theirs.get(key)) for key in ("PASSWORD", "HOST", "NAME")):
@@ -185,12 +185,16 @@ def _why_replace(theirs: Settings, ours: Optional[Settings]) -> Optional[str]:
     return None
 
 
+def _is_sqlite(engine: str) -> bool:
+    return engine.endswith(("sqlite3", "spatialite"))
+
+
 def _parse_database(url: str) -> Optional[Settings]:
     parts = urlsplit(url)
     engine = ENGINES.get(parts.scheme.split("+")[0])
     if engine is None:
         return None
-    if engine.endswith(("sqlite3", "spatialite")):
+    if _is_sqlite(engine):
         name = unquote(parts.path[1:]) or ":memory:"
         return {
             "ENGINE": engine, "NAME": name, "HOST": "", "PORT": "", "USER": "", "PASSWORD": "",
