@@ -6,7 +6,7 @@ import { renew } from "./refresh.js";
 
 export default function live(part) {
   const viewer = part.querySelector(".log") ? new Viewer(part) : null;
-  const parts = ["live-state", "live-cause", "live-after", "head", "open-site"].map((id) => document.getElementById(id)).filter(Boolean);
+  const parts = ["live-state", "live-cause", "live-facts", "live-after", "head", "open-site"].map((id) => document.getElementById(id)).filter(Boolean);
   const note = part.querySelector("[data-stream]");
   let position = Number(part.dataset.after || 0);
   let source = null;
