@@ -207,7 +207,7 @@ def test_the_token_stays_when_it_is_left_empty_and_goes_when_asked(blog, host, o
     assert blog.token == ""
 
 
-def test_a_form_without_its_token_is_refused(blog, owner):
+def test_csrf_a_form_without_its_token_is_refused(blog, owner):
     client = browser(owner)
     client.handler.enforce_csrf_checks = True
     response = client.post("/deployments/blog/deploy/")

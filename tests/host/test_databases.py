@@ -59,14 +59,14 @@ def test_what_is_in_it_survives_asking_again_and_goes_when_dropped(layout: Layou
     assert list(layout.data(NAME).iterdir()) == []
 
 
-def test_names_in_the_server_are_made_from_the_deployments_name_alone():
+def test_db_04_names_in_the_server_are_made_from_the_deployments_name_alone():
     assert postgres.identifier(NAME) == "wo_my_shop"
     statements = postgres.ensure(SERVER, NAME, "a1b2").stdin.decode()
     assert "\\set own wo_my_shop\n" in statements
     assert 'REVOKE ALL ON DATABASE :"own" FROM PUBLIC' in statements
 
 
-def test_no_password_is_among_the_words_or_printed():
+def test_sec_01_no_database_password_is_among_the_words_or_printed():
     command = postgres.ensure(SERVER, NAME, "a1b2")
     shown = " ".join(command.argv) + str(command) + repr(command)
     assert "a1b2" not in shown
@@ -76,7 +76,7 @@ def test_no_password_is_among_the_words_or_printed():
 
 
 @pytest.mark.parametrize("password", ["x'; DROP ROLE y; --", "a b", "ä", ""])
-def test_a_password_that_would_need_quoting_is_refused(password: str):
+def test_db_04_a_password_that_would_need_quoting_is_refused(password: str):
     with pytest.raises(BadValue):
         postgres.ensure(SERVER, NAME, password)
 

@@ -140,7 +140,7 @@ def test_a_good_request_is_done(say, fake):
         (request() + request(), "one request"),
     ],
 )
-def test_anything_else_is_refused_by_name(say, fake, server, raw, told):
+def test_priv_02_anything_else_is_refused_by_name(say, fake, server, raw, told):
     answer = say(raw)
     assert answer is not None
     assert answer["ok"] is False
@@ -150,19 +150,19 @@ def test_anything_else_is_refused_by_name(say, fake, server, raw, told):
     assert server.refused["request"] == 1
 
 
-def test_a_request_that_is_too_large_is_refused(say, server):
+def test_priv_02_a_request_that_is_too_large_is_refused(say, server):
     answer = say(b" " * (protocol.REQUEST_LIMIT + 2))
     assert answer is None or "larger" in answer["error"]["message"]
     assert until(lambda: server.refused["request"]) == 1
 
 
-def test_half_a_request_does_nothing(say, fake, server):
+def test_priv_02_half_a_request_does_nothing(say, fake, server):
     assert say(request()[:-10], close=True) is None
     assert until(lambda: server.refused["half"]) == 1
     assert fake.calls == []
 
 
-def test_the_socket_is_closed_to_others(server, short):
+def test_priv_01_the_socket_is_closed_to_others(server, short):
     assert stat.S_IMODE(os.stat(short / "run").st_mode) == 0o700
     assert stat.S_IMODE(os.stat(short / "run/host.sock").st_mode) == 0o600
 
@@ -200,7 +200,7 @@ def test_a_question_is_asked_anew_each_time(say, fake):
     assert len(fake.calls) == 2
 
 
-def test_an_old_fence_is_refused_even_after_a_restart(fake, short):
+def test_priv_05_an_old_fence_is_refused_even_after_a_restart(fake, short):
     with serving(fake, short):
         HostClient(short / "run/host.sock").fenced(BLOG, 5).accounts.ensure(BLOG)
     with serving(fake, short), pytest.raises(HostError) as refused:

@@ -159,7 +159,7 @@ def test_sec_05_a_token_is_left_nowhere(server: GitServer, site: Repository, sou
     assert "right-t0ken" not in "\n".join(lines) + repr(wanted)
 
 
-def test_a_repository_over_the_limit_is_refused_and_leaves_room(
+def test_rel_20_a_repository_over_the_limit_is_refused_and_leaves_room(
     server: GitServer, sources: EmbeddedSources, layout: Layout
 ):
     big = server.repository("team/site", {"big.bin": os.urandom(3 << 20)})
@@ -170,12 +170,12 @@ def test_a_repository_over_the_limit_is_refused_and_leaves_room(
     sources.fetch(NAME, spec(server, limit_mib=1), quiet())
 
 
-def test_a_server_that_hangs_is_given_up(server: GitServer, site: Repository, sources: EmbeddedSources):
+def test_rel_20_a_server_that_hangs_is_given_up(server: GitServer, site: Repository, sources: EmbeddedSources):
     server.hang = True
     assert refused(sources, spec(server, timeout=0.5)).facts["reason"] == "too_slow"
 
 
-def test_a_server_that_trickles_is_given_up(server: GitServer, site: Repository, sources: EmbeddedSources):
+def test_rel_20_a_server_that_trickles_is_given_up(server: GitServer, site: Repository, sources: EmbeddedSources):
     server.trickle = True
     error = refused(sources, spec(server, timeout=6.0))
     assert error.facts["reason"] == "too_slow"
@@ -187,7 +187,7 @@ def test_cancelling_stops_a_fetch(server: GitServer, site: Repository, sources: 
         sources.fetch(NAME, spec(server), Console(lambda line: None, lambda: bool(server.requests)))
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(
+def test_rel_20_a_certificate_that_nobody_vouches_for_is_refused(
     server: GitServer, site: Repository, sources: EmbeddedSources
 ):
     stranger = GitHost(server.git_host.name, server.port, private=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from django.apps import apps
@@ -31,15 +31,17 @@ def fields() -> Iterator[tuple[type[Model], str]]:
                 yield model, field.name
 
 
-def everything() -> Rotated:
+def everything(after_each: Callable[[Rotated], None] = lambda found: None) -> Rotated:
     """Rotate all of them. A value that changes meanwhile is left alone: it was written with the newest key."""
     found = Rotated()
     for model, name in fields():
-        _column(model, name, found)
+        for _ in _column(model, name, found):
+            after_each(found)
     return found
 
 
-def _column(model: type[Model], name: str, found: Rotated) -> None:
+def _column(model: type[Model], name: str, found: Rotated) -> Iterator[None]:
+    """One value at each turn."""
     rows = model._base_manager.annotate(raw=Cast(name, RAW)).exclude(raw=None)
     for pk, raw in rows.values_list("pk", "raw").iterator(chunk_size=500):
         try:
@@ -49,5 +51,6 @@ def _column(model: type[Model], name: str, found: Rotated) -> None:
             continue
         if fresh == raw:
             found.same += 1
-            continue
-        found.changed += rows.filter(pk=pk, raw=raw).update(**{name: Value(fresh, output_field=RAW)})
+        else:
+            found.changed += rows.filter(pk=pk, raw=raw).update(**{name: Value(fresh, output_field=RAW)})
+        yield

@@ -135,7 +135,10 @@ def _plan_rows(release: Release, names: list[str]) -> None:
 
 
 def _fail(run: Run, error: Exception) -> None:
-    """Explain and record. A failure after the switch leaves the release live, with a note."""
+    """Explain and record. A failure after the switch leaves the release live, with a note. Raises LeaseLost when
+    another worker has settled the release: what failed here failed because of that."""
+    if not Release.objects.filter(pk=run.release.pk, state__in=(State.RUNNING, State.LIVE)).exists():
+        raise LeaseLost
     if not isinstance(error, (HostError, Refused)):
         worker_log.error("%s failed in the step %s", run.release, run.step, exc_info=error)
     found = explain.failure(error, step=run.step, lines=run.log.tail(60, run.step), plan=run.plan)
