@@ -9,9 +9,14 @@ from webops_host.ports import Host
 
 
 def remove(deployment: Deployment, host: Host) -> None:
-    """Everything of it: units, site, files, database, logs, rows. Again after a crash: goes on where it was."""
-    host.accounts.remove(deployment.slug)
+    """Everything of it: units, site, files, database, logs, rows. Again after a crash: goes on where it was.
+
+    The account goes last: with it the host forgets the fence, and a later deployment of this name counts anew.
+    """
+    for unit in host.processes.status(deployment.slug):
+        host.processes.remove(unit.ref)
     databases.drop(host, deployment)
+    host.accounts.remove(deployment.slug)
     for release_id in deployment.releases.values_list("pk", flat=True):
         logs.path(release_id).unlink(missing_ok=True)
     deployment.delete()
