@@ -13,6 +13,8 @@ from tests.support.git_server import GitServer
 from tests.support.platform import Platform
 from tests.support.waiting import until
 
+from webops_host.names import DeploymentName
+
 pytestmark = pytest.mark.browser
 WAITING = "echo the oven is on; until [ -s {gate} ]; do sleep 0.05; done; cat {gate}"
 SHOP_SETTINGS = SETTINGS + 'import os\nGREETING = os.environ["GREETING"]  # what visitors read first\n'
@@ -136,7 +138,7 @@ def test_a_static_site_from_its_address_to_its_end(
         failure(person, "the oven is cold", "release #4")
         site_says(person, "Fresh cake")
         remove(person, "bakery")
-    until(lambda: platform.host.sites.address("bakery") is None, "the site to be gone")
+    until(lambda: platform.host.sites.address(DeploymentName("bakery")) is None, "the site to be gone")
 
 
 def test_a_django_app_from_its_address_to_its_end(visitor: Visit, platform: Platform, server: GitServer) -> None:
@@ -182,4 +184,4 @@ def test_a_django_app_from_its_address_to_its_end(visitor: Visit, platform: Plat
         person.press("Start")
         expect(person.page.locator("#head")).to_contain_text("Running", timeout=30_000)
         remove(person, "shop")
-    until(lambda: platform.host.sites.address("shop") is None, "the site to be gone")
+    until(lambda: platform.host.sites.address(DeploymentName("shop")) is None, "the site to be gone")

@@ -11,7 +11,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Request, expect
-
 from tests.support.platform import Platform
 
 DESKTOP = {"width": 1280, "height": 900}
@@ -19,7 +18,6 @@ PHONE = {"width": 360, "height": 740}
 RELEASE_TIME = 90_000  # milliseconds that a release may take on a busy machine
 VIOLATIONS = """addEventListener("securitypolicyviolation", (event) =>
     console.error(`policy: ${event.effectiveDirective} ${event.blockedURI}`))"""
-CUT = "net::ERR_INTERNET_DISCONNECTED"
 
 
 class Person:
@@ -28,7 +26,7 @@ class Person:
     def __init__(self, platform: Platform, context: BrowserContext) -> None:
         self.platform, self.context = platform, context
         self.complaints: list[str] = []
-        self.offline_allowed = False
+        self.is_cut_off = False
         context.set_default_timeout(20_000)
         self.page = self._opened()
 
@@ -40,7 +38,7 @@ class Person:
         return page
 
     def _console(self, message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning") and not (self.offline_allowed and CUT in message.text):
+        if message.type in ("error", "warning") and not (self.is_cut_off and "net::ERR_" in message.text):
             self.complaints.append(f"{message.type}: {message.text} ({message.location.get('url')})")
 
     def _request(self, request: Request) -> None:
@@ -93,6 +91,13 @@ class Person:
         self.page.evaluate("window.kept = true")
         yield
         assert self.page.evaluate("window.kept === true"), "the page was loaded again"
+
+    @contextmanager
+    def cut_off(self) -> Iterator[None]:
+        """What happens inside may fail for want of a connection."""
+        self.is_cut_off = True
+        yield
+        self.is_cut_off = False
 
     @contextmanager
     def site(self) -> Iterator[Page]:

@@ -46,7 +46,7 @@ class Platform:
             self._start("host", *words)
             until(lambda: answers(self.host), "the host's daemon")
             self.start_worker()
-            self._start("panel", "-m", "config.serve")
+            self.panel = self._start("panel", "-m", "config.serve")
             self.api = self._signed_in()
         except BaseException:
             self.__exit__()
@@ -96,6 +96,14 @@ class Platform:
         with contextlib.suppress(ProcessLookupError):
             self.worker.send_signal(number)
         self.worker.wait(60)
+
+    @contextlib.contextmanager
+    def without_panel(self) -> Iterator[None]:
+        """The panel is away for a while; worker, host and sites go on."""
+        self.panel.kill()
+        self.panel.wait()
+        yield
+        self.panel = self._start("panel", "-m", "config.serve")
 
     def _signed_in(self) -> httpx2.Client:
         client = httpx2.Client(base_url=f"{self.address}/api/v1", timeout=30)

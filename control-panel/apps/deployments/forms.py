@@ -107,6 +107,11 @@ class WantedForm(forms.Form):
         """Each wanted variable with its field, and whether it is needed before anything can run."""
         return [(item, self[name], self.is_needed(item)) for name, item in self._named()]
 
+    @property
+    def can_wait(self) -> list[forms.BoundField]:
+        """Fields of those that nothing needs at once."""
+        return [bound for _, bound, needed in self.rows if not needed and not bound.errors]
+
     def values(self) -> dict[str, str]:
         """What was typed into the fields."""
         return {str(item.key): text for name, item in self._named() if (text := self.cleaned_data.get(name, ""))}
@@ -213,7 +218,9 @@ class SettingsForm(SourceForm):
     )
     python = _line("Python", "3.12")
     publish = _line("Folder to publish", "public", "Of a static site: the folder that holds index.html.")
-    build = _line("Build command", "npm run build", "Runs in the sandbox of the deployment.")
+    build = _line(
+        "Build command", "npm run build", "Runs in a copy of the repository, before anything of the new release starts."
+    )
     web = _line("Web command", "gunicorn shop.wsgi", "Starts the process that serves. It listens on $PORT.")
     release = _line("Release command", "python manage.py check", "Runs before the new version gets traffic.")
     health_path = _line("Health check path", "/", "Must answer below 400 before traffic moves.")
