@@ -20,20 +20,20 @@ dev = [{ name = "pytest" }]
 [[package]]
 name = "django"
 version = "5.2.1"
-source = { registry = "https://pypi.org/simple" }
+source = { registry = "https://packages.example/simple" }
 dependencies = [{ name = "sqlparse" }]
 [[package]]
 name = "sqlparse"
 version = "0.5.0"
-source = { registry = "https://pypi.org/simple" }
+source = { registry = "https://packages.example/simple" }
 [[package]]
 name = "pytest"
 version = "8.0"
-source = { registry = "https://pypi.org/simple" }
+source = { registry = "https://packages.example/simple" }
 [[package]]
 name = "pywin32"
 version = "300"
-source = { registry = "https://pypi.org/simple" }
+source = { registry = "https://packages.example/simple" }
 """
 POETRY_LOCK = """
 [[package]]
