@@ -195,8 +195,8 @@ def test_a_database_that_the_project_was_given_is_kept(layout: Layout, theirs: s
 
 def test_settings_for_postgresql_get_the_whole_database_where_there_is_another(layout: Layout):
     theirs = "{'ENGINE': 'django.db.backends.postgresql', 'NAME': os.environ['DB'], 'HOST': os.environ['DBHOST']}"
-    given = {"DATABASE_URL": "sqlite:////srv/db.sqlite3", "DB": "/srv/db.sqlite3", "DBHOST": ""}
-    found = overlaid(layout, f"import os\nDATABASES = {{'default': {theirs}}}", **given)
+    lines = f"import os\nDATABASES = {{'default': {theirs}}}"
+    found = overlaid(layout, lines, DATABASE_URL="sqlite:////srv/db.sqlite3", DB="/srv/db.sqlite3", DBHOST="")
     assert found["DATABASES"]["default"]["ENGINE"] == "django.db.backends.sqlite3"
 
 
@@ -254,6 +254,19 @@ def test_errors_reach_standard_error_and_log_files_are_not_lost(layout: Layout):
     )
     assert found["LOGGING"]["handlers"]["file"]["class"] == "logging.StreamHandler"
     assert found["LOGGING"]["root"]["handlers"] == ["webops_console"]
+
+
+def test_a_folder_for_data_that_the_release_does_not_bring_survives_it(layout: Layout):
+    found = overlaid(
+        layout,
+        "from pathlib import Path\nHERE = Path(__file__).parent\nICONS = HERE / 'data' / 'icons'\n"
+        "QUEUE = {'file': str(HERE / 'data' / 'q.sqlite3'), 'workers': 2}\nCODE = HERE / 'shop' / 'x.json'\n",
+    )
+    kept = layout.data(NAME) / "files/data"
+    assert found["QUEUE"] == {"file": str(kept / "q.sqlite3"), "workers": 2}
+    assert found["ICONS"] == str(kept / "icons")
+    assert [path.name for path in kept.iterdir()] == ["icons"]
+    assert {"QUEUE", "ICONS"} == changed(found) & {"QUEUE", "ICONS", "CODE"}
 
 
 def test_mail_without_a_server_goes_to_the_output(layout: Layout):

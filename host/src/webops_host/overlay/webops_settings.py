@@ -34,13 +34,14 @@ ENGINES = {
     "mysql": "django.db.backends.mysql",
     "mysql2": "django.db.backends.mysql",
 }
+DATA_FOLDERS = ("data", "db", "storage", "var", "instance", "uploads", "cache", "tmp", "backups")
 KEPT_OPTIONS = ("ATOMIC_REQUESTS", "AUTOCOMMIT", "CONN_MAX_AGE", "CONN_HEALTH_CHECKS", "TIME_ZONE", "TEST")
 
 
 def _apply(settings: Settings) -> None:
     for fix in (
-        _secret_key, _debug, _allowed_hosts, _trusted_origins, _databases, _static, _media, _https, _apps, _logging,
-        _email,
+        _secret_key, _debug, _allowed_hosts, _trusted_origins, _databases, _static, _media, _data, _https, _apps,
+        _logging, _email,
     ):  # fmt: skip
         fix(settings)
 
@@ -80,18 +81,15 @@ def _from_environment(value: Any) -> bool:
 def _secret_key(settings: Settings) -> None:
     ours, theirs = _env("SECRET_KEY"), settings.get("SECRET_KEY")
     if ours and not _from_environment(theirs):
-        why = (
-            "a key that is written in the repository is known to everybody who reads it" if theirs else "it was missing"
-        )
+        why = "a key in the repository is known to everybody who reads it" if theirs else "it was missing"
         _change(settings, "SECRET_KEY", ours, why)
 
 
 def _debug(settings: Settings) -> None:
     wanted = any(_env(name).lower() in TRUE for name in ("DEBUG", "DJANGO_DEBUG"))
     if settings.get("DEBUG") and not wanted:
-        _change(
-            settings, "DEBUG", False, "error pages with settings and code are not for visitors; set DEBUG=1 to have it"
-        )
+        why = "error pages with settings and code are not for visitors; set DEBUG=1 to have it"
+        _change(settings, "DEBUG", False, why)
 
 
 def _allowed_hosts(settings: Settings) -> None:
@@ -236,9 +234,8 @@ def _static(settings: Settings) -> None:
         _change(settings, "STATICFILES_DIRS", present, "not there: " + gone)
     if root and not _same(old, root):
         if old and os.path.isdir(str(old)) and not any(_same(_folder(folder), old) for folder in present):
-            _change(
-                settings, "STATICFILES_DIRS", present + [str(old)], "files that the repository keeps in STATIC_ROOT"
-            )
+            why = "files that the repository keeps in STATIC_ROOT"
+            _change(settings, "STATICFILES_DIRS", present + [str(old)], why)
         _change(settings, "STATIC_ROOT", root, "static files belong to their release")
     url = settings.get("STATIC_URL") or "/static/"
     _change(settings, "STATIC_URL", _rooted(url), "the web server serves it under this path")
@@ -254,12 +251,8 @@ def _media(settings: Settings) -> None:
     if not _same(old, root):
         settings["WEBOPS_OLD_MEDIA_ROOT"] = str(old) if old else ""
         _change(settings, "MEDIA_ROOT", root, "uploads survive releases there")
-    _change(
-        settings,
-        "MEDIA_URL",
-        _rooted(settings.get("MEDIA_URL") or "/media/"),
-        "the web server serves it under this path",
-    )
+    url = _rooted(settings.get("MEDIA_URL") or "/media/")
+    _change(settings, "MEDIA_URL", url, "the web server serves it under this path")
 
 
 def _folder(entry: Any) -> str:
@@ -276,6 +269,33 @@ def _rooted(url: Any) -> str:
     if not text.startswith(("/", "http://", "https://")):
         text = "/" + text
     return text if text.endswith("/") else text + "/"
+
+
+def _data(settings: Settings) -> None:
+    """A folder for data that the release does not bring is one that survives it."""
+    if not _env("WEBOPS_DATA"):
+        return
+    for name, value in list(settings.items()):
+        moved = _moved(value)
+        if moved != value:
+            _change(settings, name, moved, "data inside the release would be lost with the next one")
+
+
+def _moved(value: Any) -> Any:
+    """The value with every path into such a folder led to the one that is kept, which is made."""
+    if type(value) is dict:
+        return {key: _moved(inner) for key, inner in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(_moved(inner) for inner in value)
+    if not isinstance(value, (str, os.PathLike)) or not str(value).startswith(os.getcwd() + os.sep):
+        return value
+    inside = os.path.relpath(str(value), os.getcwd())
+    first = inside.split(os.sep)[0]
+    if first not in DATA_FOLDERS or os.path.exists(first):
+        return value
+    path = os.path.join(_env("WEBOPS_DATA"), "files", inside)
+    os.makedirs(os.path.dirname(path) if os.path.splitext(path)[1] else path, exist_ok=True)
+    return type(value)(path)
 
 
 # --- programs ---
