@@ -44,7 +44,9 @@ def test_auth_01_production_does_not_start_with_a_weak_key(key, tmp_path):
     assert not key or key not in str(refused.value)
 
 
-@pytest.mark.parametrize("key", ["", "short", "not a key,", f"{GOOD['ENCRYPTION_KEY']},broken"])
+@pytest.mark.parametrize(
+    "key", ["", "short", "not a key,", f"{GOOD['ENCRYPTION_KEY']},broken"], ids=["none", "short", "no key", "one bad"]
+)
 def test_auth_01_production_does_not_start_without_a_key_for_secrets(key, tmp_path):
     with pytest.raises(ImproperlyConfigured, match="ENCRYPTION_KEY"):
         env.read(production(tmp_path, ENCRYPTION_KEY=key))
