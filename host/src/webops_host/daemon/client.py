@@ -18,6 +18,7 @@ from webops_host.names import DeploymentName
 from webops_host.operations import Operation, Values, deployment_of
 from webops_host.values import Console
 
+BUSY = 5.0  # seconds to wait for a daemon that many ask at once
 LOOK = 0.1  # seconds between looks at the caller's wish to stop
 QUIET = 60.0  # seconds after which a question that needs no work counts as unanswered
 FAREWELL = 40.0  # seconds that a cancelled call may take to end what it started
@@ -52,12 +53,24 @@ class HostClient(Ports):
     def _connect(self) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX)
         try:
-            connection.settimeout(5.0)
-            connection.connect(str(self._path))
+            connection.settimeout(BUSY)
+            _knock(connection, str(self._path))
         except OSError as error:
             connection.close()
             raise _unreachable("The host's daemon is not running.") from error
         return connection
+
+
+def _knock(connection: socket.socket, path: str) -> None:
+    """Connect. A Unix socket with a timeout does not wait by itself when many callers come at once (EAGAIN)."""
+    deadline = time.monotonic() + BUSY
+    while True:
+        try:
+            return connection.connect(path)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)
 
 
 def _patience(operation: Operation, values: Values) -> float | None:
