@@ -30,7 +30,7 @@ def rows(text: str) -> dict[str, set[str]]:
     return found
 
 
-def tests() -> dict[str, set[str]]:
+def written() -> dict[str, set[str]]:
     """The files with a test of each case."""
     found = defaultdict(set)
     for path in CODE:
@@ -48,4 +48,4 @@ def test_every_case_is_tested_or_waits_for_the_server() -> None:
 
 
 def test_every_listed_case_has_its_tests_in_the_files_that_are_named() -> None:
-    assert rows(TESTED) == tests()
+    assert rows(TESTED) == written()
