@@ -385,3 +385,12 @@ def test_json_of_another_build_gives_a_plan(name, text):
 def test_toml_of_another_build_gives_a_plan(name, text):
     assert planned(shop() | {name: text}) is not None
     assert planned(shop() | {"pyproject.toml": "[project]\nname='shop'\n"} | {name: text}) is not None
+
+
+@pytest.mark.parametrize("folder", ["", "{{cookiecutter.slug}}/"])
+def test_a_template_to_make_projects_from_is_not_taken_for_one(folder):
+    text = 'os.environ.setdefault("DJANGO_SETTINGS_MODULE", "{{ project_name }}.settings")\n'
+    plan = planned({f"{folder}manage.py": f"import os\n{text}", "Procfile": "web: gunicorn {{ project_name }}.wsgi\n"})
+    assert [(problem.code, problem.where) for problem in plan.blockers] == [
+        ("project_template", f"{folder}manage.py:2")
+    ]

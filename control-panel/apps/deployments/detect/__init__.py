@@ -99,6 +99,15 @@ def _detected(context: Context, notes: Notes) -> Plan:
     found = project.find(context.tree, context.root) if kind in (None, Kind.DJANGO) else None
     if found is not None:
         return django.detect(context, found, notes)
+    template = project.template(context.tree, context.root) if kind in (None, Kind.DJANGO) else ""
+    if template:
+        notes.block(
+            "project_template",
+            "This is a template to make projects from: its files still hold placeholders such as {{ project_name }}.",
+            where=template,
+            fix="Make a project from it (django-admin startproject --template, or cookiecutter) and deploy that one.",
+        )
+        return Plan(Kind.DJANGO, RelativePath(context.root))
     if kind is Kind.DJANGO:
         notes.block(
             "manage_missing",

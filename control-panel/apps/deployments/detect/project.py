@@ -60,7 +60,15 @@ def find(tree: Tree, root: str) -> Project | None:
 
 def _is_django(tree: Tree, path: str) -> bool:
     text = tree.text(path)
-    return (KEY in text or "django" in text) and not _TEMPLATE.search(path)
+    return (KEY in text or "django" in text) and not _TEMPLATE.search(path + text)
+
+
+def template(tree: Tree, root: str) -> str:
+    """A manage.py that still has placeholders in its path or text, with its line: a project has yet to be made."""
+    prefix = f"{root}/" if root else ""
+    paths = [path for path in tree.glob("manage.py", "**/manage.py") if path.startswith(prefix)]
+    path = next((path for path in paths if _TEMPLATE.search(path + tree.text(path))), "")
+    return path and f"{path}:{line_of(tree.text(path), '{{') or 1}"
 
 
 def _weight(tree: Tree, manage: str) -> int:
