@@ -53,7 +53,8 @@ def test_an_application_is_served_by_gunicorn_on_its_socket(layout):
     [
         ((), "asgi"),
         (("uvicorn/workers.py",), "uvicorn.workers.UvicornWorker"),
-        (("uvicorn/workers.py", "uvicorn_worker"), "uvicorn_worker.UvicornWorker"),
+        (("uvicorn/workers.py", "uvicorn_worker/__init__.py"), "uvicorn.workers.UvicornWorker"),
+        (("uvicorn/workers.py", "uvicorn_worker/_workers.py"), "uvicorn_worker.UvicornWorker"),
     ],
 )
 def test_asgi_takes_the_best_worker_that_is_installed(layout, modules, worker_class):

@@ -94,7 +94,7 @@ def _additions(layout: Layout, unit: Unit, door: Door | None) -> Mapping[str, st
 
 def _asgi_worker(layout: Layout, unit: Unit) -> str:
     """The best worker that is installed: uvicorn's own package, the one uvicorn used to have, gunicorn's."""
-    if _installed(layout, unit, "uvicorn_worker"):
+    if _installed(layout, unit, "uvicorn_worker/_workers.py"):  # its first version was empty
         return "uvicorn_worker.UvicornWorker"
     return "uvicorn.workers.UvicornWorker" if _installed(layout, unit, "uvicorn/workers.py") else "asgi"
 
