@@ -92,7 +92,8 @@
     if (tab) tab.parentElement.scrollLeft = tab.offsetLeft - 80;
     setInterval(tick, 10000);
     for (const notice of document.querySelectorAll('[data-notice="success"]')) setTimeout(() => dismiss(notice), 6000);
+    // What keeps a part fresh is not needed for the first view.
     for (const element of document.querySelectorAll("[data-module]"))
-      import(element.dataset.module).then((module) => module.default(element));
+      setTimeout(() => import(element.dataset.module).then((module) => module.default(element)), element.dataset.every ? 2500 : 0);
   });
 })();

@@ -18,9 +18,10 @@ Context = dict[str, Any]  # what a template is given
 
 
 def deployment(request: Request, name: str) -> Deployment:
-    """Raises Missing for what is not there and for what is another team's."""
+    """Raises Missing for what is not there and for what is another team's. For a page that only shows, its releases
+    come along; one that changes something asks for them when it needs them."""
     rows = Deployment.objects.visible_to(request.actor).select_related("team", "host", "database")
-    return access.one(rows, name=name)
+    return access.one(rows.with_releases() if request.method in ("GET", "HEAD") else rows, name=name)
 
 
 def release(request: Request, name: str, number: int) -> Release:

@@ -70,6 +70,7 @@ def releases(request: Request, name: str) -> HttpResponse:
 @require_safe
 def release(request: Request, name: str, number: int) -> HttpResponse:
     wanted = found.release(request, name, number)
+    wanted.deployment = found.deployment(request, name)  # with its releases
     shown = found.head(request, wanted.deployment, "releases") | watched(wanted)
     return render(request, "deployments/release.html", shown | {"summary": found.plan_summary(wanted)})
 
