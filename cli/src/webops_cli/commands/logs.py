@@ -34,6 +34,8 @@ def _of_units(app: App, client: Any, name: str, *, count: int, follow: bool, jso
     from webops_cli.client import of
 
     found = client.get(of(name, "logs"), limit=count)
+    if not found["items"] and not follow:
+        output.note(f"Its programs have printed nothing. What its newest release printed: webops logs {name} --build")
     while True:
         for line in found["items"]:
             _print(line, line["unit"], json_)

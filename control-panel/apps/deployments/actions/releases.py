@@ -63,9 +63,10 @@ def rollback(actor: Actor, deployment: Deployment, *, number: int | None = None,
 
 def _rollback_target(deployment: Deployment, number: int | None) -> Release:
     was_live = deployment.releases.filter(state__in=(State.RETIRED, State.LIVE))
-    kept = ", ".join(f"#{n}" for n in was_live.filter(files_kept=True).values_list("number", flat=True)) or "none"
+    live = deployment.live
+    others = was_live.filter(files_kept=True).exclude(pk=live.pk if live is not None else None)
+    kept = ", ".join(f"#{n}" for n in others.values_list("number", flat=True)) or "none"
     if number is None:
-        live = deployment.live
         found = was_live.filter(state=State.RETIRED, files_kept=True)
         if live is not None:
             found = found.exclude(files=live.files)
@@ -73,8 +74,8 @@ def _rollback_target(deployment: Deployment, number: int | None) -> Release:
     else:
         target = was_live.filter(number=number, files_kept=True).first()
     if target is None:
-        what = f"Release {number}" if number is not None else "An earlier release"
-        raise NotKept(f"{what} is not kept on disk.", hint=f"Releases that can be gone back to: {kept}.")
+        what = f"Release {number} is not kept on disk" if number is not None else "There is no earlier release to go to"
+        raise NotKept(f"{what}.", hint=f"Releases that can be gone back to: {kept}.")
     return target
 
 
