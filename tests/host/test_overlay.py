@@ -33,7 +33,7 @@ STARTPROJECT = """
 from pathlib import Path
 BASE_DIR = Path(__file__).resolve().parent.parent
 SECRET_KEY = "django-insecure-abc"
-DEBUG = True
+DEBUG = bool(__import__("sys").argv[1])
 ALLOWED_HOSTS = []
 INSTALLED_APPS = [
     "django.contrib.admin", "django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions",

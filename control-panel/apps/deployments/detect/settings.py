@@ -36,6 +36,12 @@ class Settings:
     trees: tuple[tuple[str, ast.Module], ...] = ()
     texts: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def blank(self) -> bool:
+        """Whether nothing is set, as in the __init__.py of a package whose modules are the settings."""
+        bodies = [node for _, module in self.trees for node in module.body]
+        return len(self.trees) == len(self.files) and all(isinstance(node, ast.Expr) for node in bodies)
+
     @cached_property
     def apps(self) -> tuple[str, ...]:
         """Strings in any list whose name says APPS."""

@@ -43,6 +43,7 @@ class Judged:
     def hurdles(self) -> list[str]:
         asked = [f"{w.key} ({w.where})" for w in self.needs.unmet]
         asked += [f"{f.key} ({f.where})" for f in self.needs.fills if f.role is Role.REDIS]
+        asked += [f"any setting in {self.settings.files[0]}"] if self.settings.blank else []
         return [f"{name} is missing ({where})" for name, where in self.settings.missing.items()] + asked
 
 
@@ -79,7 +80,7 @@ def choose(context: Context, found: Project, hints: tuple[Candidate, ...], wsgi:
 
 def _weight(judged: Judged) -> tuple[bool, bool]:
     """Missing modules are worse than missing variables; the order of the candidates settles the rest."""
-    return bool(judged.settings.missing), bool(judged.hurdles)
+    return judged.settings.blank or bool(judged.settings.missing), bool(judged.hurdles)
 
 
 def _candidates(context: Context, found: Project, hints: tuple[Candidate, ...], wsgi: str) -> Iterator[Candidate]:

@@ -21,6 +21,7 @@ MAX_SEED = 20000  # files
 def main() -> int:
     work = os.environ.get("WEBOPS_WORK", "").split(",")
     sys.path.insert(0, os.getcwd())
+    sys.argv = ["manage.py", "migrate" if "migrate" in work else "collectstatic"]  # settings look at it
     if not os.environ.get("DJANGO_SETTINGS_MODULE"):
         os.environ["DJANGO_SETTINGS_MODULE"] = _named_in_manage()
     report("setup")
