@@ -19,12 +19,13 @@ from apps.core.doors import Allowed, Request, needs
 from apps.core.models import Role
 from apps.deployments import pending, status
 from apps.deployments.models import Deployment, Release
-from apps.deployments.status import Status
+from apps.deployments.status import Condition, Status
 from apps.deployments.views.found import plan_summary
 
 PER_PAGE = 50
 BARS = 12
 ASKED_AT_ONCE = 8
+MOVING = (Condition.DEPLOYING, Condition.DELETING)  # soon something else
 SAMPLE = "https://github.com/mdn/beginner-html-site-styled"
 
 
@@ -47,8 +48,10 @@ def show(request: Request) -> HttpResponse:
     found = mine.filter(name__icontains=wanted) if wanted else mine
     ordered = found.select_related("team", "host").defer("token").with_releases().order_by("name")
     page: Page[Deployment] = Paginator(ordered, PER_PAGE).get_page(request.GET.get("page"))
+    rows = _rows(list(page.object_list))
     shown = {
-        "rows": _rows(list(page.object_list)),
+        "rows": rows,
+        "moving": any(row.status.condition in MOVING for row in rows),
         "page": page,
         "wanted": wanted,
         "may_create": may_create(request),
