@@ -15,3 +15,13 @@ def test_an_empty_package_that_wsgi_names_is_passed_over_for_the_module_that_man
     found = next(finding for finding in plan.findings if finding.subject == "Settings")
     assert (plan.django.settings, plan.blockers) == ("shop.settings.development", ())
     assert "shop.settings would be preferred but can not start without any setting in" in found.reason
+
+
+def test_templates_count_among_the_static_files_where_they_say_what_is_compressed():
+    def digest(settings: str, page: str) -> str:
+        plan = planned(shop(settings) | {"blog/templates/blog/page.html": page})
+        return plan.django.statics
+
+    assert digest(SETTINGS, "a") == digest(SETTINGS, "b")
+    offline = f"{SETTINGS}COMPRESS_OFFLINE = True\n"
+    assert digest(offline, "a") != digest(offline, "b")

@@ -31,6 +31,7 @@ def test_a_django_project_gets_what_production_needs():
     assert variables["ALLOWED_HOSTS"] == "blog.example.com,www.example.com"
     assert variables["CSRF_TRUSTED_ORIGINS"] == "https://blog.example.com,https://www.example.com"
     assert variables["DATABASE_URL"].startswith("postgres://")
+    assert variables["PYTHON_VERSION"] == str(planned(shop()).python.python)
     assert variables["WEBOPS_RELEASE"] == "7"
     assert variables["WEBOPS_HTTPS"] == "1"
     assert set(origins.values()) == {"platform"}

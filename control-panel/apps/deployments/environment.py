@@ -90,6 +90,8 @@ def _platform(
         ("WEB_CONCURRENCY", "1", "worker processes"),
         ("PYTHONUNBUFFERED", "1", "log lines appear at once"),
     ]
+    if plan.python is not None:
+        found.append(("PYTHON_VERSION", str(plan.python.python), "as Python's own images have it"))
     if plan.kind is Kind.DJANGO:
         found += _django(place, secret)
     if database_url:

@@ -144,6 +144,8 @@ def statics(tree: Tree, root: str, settings: Settings, requirements: tuple[str, 
     words = set(re.findall(r"[\"']([\w-]+)[/\"']", settings.source)) & {f.rsplit("/", 1)[-1] for f in tree.folders}
     front = (f"{plan.root}/" if plan.root else "") if plan else None
     paths = {*settings.files}
+    if "COMPRESS_OFFLINE" in settings.source:  # what is compressed is named in the templates
+        words.add("templates")
     for path in tree.own:
         folder = posixpath.dirname(path)
         built = front is not None and path.startswith(front)
