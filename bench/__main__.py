@@ -49,7 +49,9 @@ def _deploy(world: World, options: argparse.Namespace) -> bool:
     before = report.machine()
     bout = cases.run(world, tuple(options.case or cases.CASES), options.rounds, say)
     verdicts, (seen, words) = judging.judge(bout), judging.control(bout)
-    path = report.keep("deploy", before, {"samples": bout.samples, "verdicts": verdicts, "control": words})
+    path = report.keep(
+        "deploy", before, {"samples": bout.samples, "verdicts": verdicts, "control": words, "logs": bout.logs}
+    )
     say(f"\n{report.deploys(verdicts, seen, words)}\nRaw samples: {path.name}")
     return seen and not any(one.failures for one in verdicts)
 
@@ -74,6 +76,8 @@ RUN = {"deploy": _deploy, "memory": _memory, "downtime": _downtime}
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
+    """Once: a second signal must not break off the tidying up."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise SystemExit(128 + number)
 
 

@@ -5,6 +5,7 @@ The order of the lanes is turned by one from round to round. What fails is kept 
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -47,10 +48,11 @@ Samples = dict[str, list[Sample]]
 
 @dataclass
 class Bout:
-    """All samples of one run, by case and lane."""
+    """All samples of one run, by case and lane. `logs`: the ends of the platform's, after a case with failures."""
 
     rounds: dict[str, int]
     samples: dict[str, Samples] = field(default_factory=dict)
+    logs: dict[str, str] = field(default_factory=dict)
 
 
 def run(world: World, wanted: tuple[str, ...], rounds: int, say: Callable[[str], None]) -> Bout:
@@ -61,6 +63,8 @@ def run(world: World, wanted: tuple[str, ...], rounds: int, say: Callable[[str],
     for key, lanes in _lanes(ours, floor):
         if key in wanted:
             bout.samples[key] = _alternate(key, lanes, bout.rounds[key], say)
+            if any(sample.failed for lane in bout.samples[key].values() for sample in lane):
+                bout.logs[key] = world.platform.logs()
             _same_ground(ours, floor, key)
     return bout
 
@@ -120,13 +124,17 @@ def _lanes(ours: Ours, floor: Floor) -> Iterator[tuple[str, Lanes]]:
 def _new(ours: Ours, floor: Floor, *, wiped: bool) -> Lanes:
     """A deployment that did not exist; gone again after its sample."""
 
+    names = (f"fresh-{number}" for number in itertools.count(1))
+
     def lane(side: Ours | Floor) -> Callable[[], Sample]:
         def once() -> Sample:
+            name = next(names)
             if wiped:
                 side.wipe()
-            sample = side.new_app("fresh")
-            side.remove("fresh")
-            return sample
+            try:
+                return side.new_app(name)
+            finally:
+                side.remove(name)
 
         return once
 

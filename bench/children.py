@@ -49,7 +49,7 @@ class Children:
         return self
 
     def __exit__(self, *_: object) -> None:
-        end(descendants())
+        end_all()
 
     def start(
         self, name: str, words: Sequence[str], *, cwd: Path, env: Mapping[str, str], talks: bool = False
@@ -81,23 +81,24 @@ def descendants(root: int | None = None) -> list[psutil.Process]:
         return []
 
 
-def end(processes: Iterable[psutil.Process], patience: float = 20.0) -> None:
-    """Ask politely, then kill, until no descendant is left. New ones that appear meanwhile go the same way."""
+def end_all(patience: float = 15.0) -> None:
+    """Ask our own children politely, who then end theirs; after a while kill every descendant, until none is left."""
     deadline = time.monotonic() + patience
-    asked: set[int] = set()
-    left = list(processes)
-    while left:
-        force = time.monotonic() > deadline
-        for process in left:
-            if force or process.pid not in asked:
-                asked.add(process.pid)
-                with contextlib.suppress(psutil.Error):
-                    process.send_signal(signal.SIGKILL if force else signal.SIGTERM)
-        reap()
-        time.sleep(0.05)
-        left = [process for process in descendants() if _lives(process)]
-        if time.monotonic() > deadline + 10:
+    for process in psutil.Process().children():
+        _signal(process, signal.SIGTERM)
+    while left := [process for process in descendants() if _lives(process)]:
+        if time.monotonic() > deadline:
+            for process in left:
+                _signal(process, signal.SIGKILL)
+        if time.monotonic() > deadline + patience:
             raise Failed(f"These processes can not be ended: {[process.pid for process in left]}")
+        time.sleep(0.05)
+        reap()
+
+
+def _signal(process: psutil.Process, number: signal.Signals) -> None:
+    with contextlib.suppress(psutil.Error):
+        process.send_signal(number)
 
 
 def reap() -> None:

@@ -99,9 +99,11 @@ class Floor:
         shutil.rmtree(site.release(site.releases - 2), ignore_errors=True)
 
     def remove(self, name: str) -> None:
-        site = self.sites.pop(name)
-        stop(site.server)
-        shutil.rmtree(site.folder)
+        """Gone, also when it was never whole."""
+        site = self.sites.pop(name, None)
+        if site is not None:
+            stop(site.server)
+            shutil.rmtree(site.folder, ignore_errors=True)
 
     def wipe(self) -> None:
         """Forget the environments and uv's cache."""

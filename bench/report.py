@@ -68,24 +68,15 @@ def deploys(verdicts: Sequence[Verdict], seen: bool, control: str) -> str:
         for one in verdicts
     ]
     head = ("case", "ours, ms", "floor, ms", "CPU ms", "ours / floor", "aim", "ours / ours", "verdict")
-    parts = "\n".join(
-        f"- {one.case.title}: {_parts(one.parts)}; other {_rest(one):.0f}. Floor: {_parts(one.floor_parts)}."
-        for one in verdicts
-    )
+    parts = "\n".join(f"- {one.case.title}: {_parts(one.parts)}. Floor: {_parts(one.floor_parts)}." for one in verdicts)
     return (
-        f"{table(head, rows)}\n\nMedian (lowest–highest). Negative control: {control}: "
-        f"{'seen' if seen else 'NOT SEEN, the run is void'}.\n\nWhere the time goes, medians in ms:\n\n{parts}\n"
+        f"{table(head, rows)}\n\nMedian (lowest–highest). Negative control: {control}"
+        f"{'' if seen else ': NOT SEEN, THE RUN IS VOID'}.\n\nWhere the time goes, medians in ms:\n\n{parts}\n"
     )
 
 
 def _parts(parts: dict[str, float]) -> str:
     return ", ".join(f"{name} {seconds * 1000:.0f}" for name, seconds in parts.items())
-
-
-def _rest(one: Verdict) -> float:
-    """Between the steps, and from the switch to the first answer that was seen."""
-    counted = sum(seconds for name, seconds in one.parts.items() if name not in ("finish",))
-    return (one.ours.middle - counted) * 1000
 
 
 def _milliseconds(middle: float, low: float, high: float) -> str:

@@ -103,7 +103,7 @@ class StaticSite:
 
     def break_down(self) -> str:
         """A release that can not work: its contract names a folder that is not there."""
-        return self._commit({"webops.toml": b'publish = "nowhere"\n'}, "broken")
+        return self._commit({"webops.toml": b'[build]\npublish = "nowhere"\n'}, "broken")
 
     def mend(self) -> str:
         return self._commit({"webops.toml": None}, "mended")

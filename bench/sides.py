@@ -25,6 +25,7 @@ from webops_host.embedded.builds import find_uv
 
 APP_BEAT, STATIC_BEAT = 0.02, 0.01
 TIMEOUT = 180.0
+AFTERWARDS = "finish"
 BOTH = ["migrate", "collectstatic"]
 
 
@@ -41,6 +42,11 @@ class Sample:
     slowest: float = 0.0
     load: float = 0.0
     failed: str = ""
+
+    def split(self, parts: dict[str, float]) -> None:
+        """Where the time went; `rest` is what no part accounts for. What comes after the switch does not count."""
+        counted = sum(seconds for name, seconds in parts.items() if name != AFTERWARDS)
+        self.parts = {**parts, "rest": self.seconds - counted}
 
     def looked(self, look: Probe) -> None:
         self.asked, self.unanswered, self.slowest = look.asked, look.failed, round(look.slowest, 4)
@@ -79,8 +85,10 @@ class Ours:
         return self._measure(name, marker, lambda: self.client.rollback(name, number))
 
     def remove(self, name: str) -> None:
+        """Gone, also when its release failed."""
         self.client.delete(name)
-        self._urls.pop(name), self.markers.pop(name)
+        self._urls.pop(name, None)
+        self.markers.pop(name, None)
 
     def about(self, name: str) -> dict[str, Any]:
         return dict(json.loads(probe.body(self.url(name), "/about")))
@@ -114,7 +122,7 @@ class Ours:
             sample.looked(looking)
         release = self.client.over(name, number)
         sample.cpu = self.platform.cpu() - before
-        sample.parts = _parts(release, accepted)
+        sample.split(_parts(release, accepted))
         self._check_after(name, marker, page)
         self.markers.setdefault(name, []).append((number, marker))
         return sample
@@ -216,9 +224,10 @@ class Floor:
         with Probe(look, beat) as probing:
             began = time.perf_counter()
             self._order(act, **order)
-            sample.parts = self._answer()["parts"]
+            parts = self._answer()["parts"]
             sample.seconds = probing.wait(marker, TIMEOUT, lambda: None) - began
             sample.looked(probing)
+        sample.split(parts)
         self._answer()
         sample.cpu = cpu_seconds([self._process.pid]) - before
         seen = {look() for _ in range(10)}

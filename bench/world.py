@@ -45,8 +45,10 @@ class World:
             elif issubclass(kind, Failed) and hasattr(self, "platform"):
                 print(self.platform.logs(), file=sys.stderr)
         finally:
-            self.children.__exit__()
-            shutil.rmtree(self.folder, ignore_errors=True)
+            try:
+                self.children.__exit__()
+            finally:
+                shutil.rmtree(self.folder, ignore_errors=True)
 
     def repository(self, name: str) -> Repository:
         return samples.make_repository(self._git, name)
