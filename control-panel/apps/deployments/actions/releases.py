@@ -64,7 +64,7 @@ def rollback(actor: Actor, deployment: Deployment, *, number: int | None = None,
 def _rollback_target(deployment: Deployment, number: int | None) -> Release:
     was_live = deployment.releases.filter(state__in=(State.RETIRED, State.LIVE))
     live = deployment.live
-    others = was_live.filter(files_kept=True).exclude(pk=live.pk if live is not None else None)
+    others = was_live.filter(files_kept=True).exclude(pk=live.pk if live is not None else 0)
     kept = ", ".join(f"#{n}" for n in others.values_list("number", flat=True)) or "none"
     if number is None:
         found = was_live.filter(state=State.RETIRED, files_kept=True)

@@ -13,7 +13,7 @@ from apps.deployments.worker import Worker
 
 class Command(BaseCommand):
     help = "Work on releases until stopped."
-    requires_system_checks: list[str] = []
+    requires_system_checks = ()
 
     def handle(self, *args: Any, **options: Any) -> None:
         worker = Worker(concurrency=settings.ENV.concurrency)
