@@ -19,7 +19,7 @@ def test_an_empty_package_that_wsgi_names_is_passed_over_for_the_module_that_man
 
 def test_templates_count_among_the_static_files_where_they_say_what_is_compressed():
     def digest(settings: str, page: str) -> str:
-        plan = planned(shop(settings) | {"blog/templates/blog/page.html": page})
+        plan = planned(shop(settings) | {"other/templates/page.html": page})
         return plan.django.statics
 
     assert digest(SETTINGS, "a") == digest(SETTINGS, "b")
