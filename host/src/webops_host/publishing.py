@@ -39,8 +39,12 @@ def publish(source: Path, folder: RelativePath, into: Path) -> Published:
     files, size, content = 0, 0, hashlib.sha256()
     try:
         fresh.mkdir(parents=True)
+        made = {fresh}
         for path in _servable(start, base):
             target = fresh / path
+            if target.parent not in made:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                made.add(target.parent)
             _place(start / path, target)
             state = target.stat()
             files, size = files + 1, size + state.st_size
@@ -91,7 +95,6 @@ def _stays(path: Path, base: str) -> bool:
 
 
 def _place(path: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
     if path.is_symlink():
         shutil.copyfile(path, target)
     else:

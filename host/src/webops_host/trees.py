@@ -6,6 +6,7 @@ removed before anybody can follow it. Submodules are left out. Paths named `.git
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import tempfile
@@ -98,7 +99,8 @@ def leads_inside(link: str, base: str) -> bool:
     return end == base or end.startswith(base + os.sep)
 
 
-def _entries(mirror: Path, commit: CommitId) -> list[tuple[Entry, str]]:
+@functools.lru_cache(maxsize=2)  # the steps of a release ask several times, and a commit never changes
+def _entries(mirror: Path, commit: CommitId) -> tuple[tuple[Entry, str], ...]:
     try:
         stream = runner.run_binary(git.tree(mirror, commit))
     except CommandFailed as error:
@@ -109,7 +111,7 @@ def _entries(mirror: Path, commit: CommitId) -> list[tuple[Entry, str]]:
             f"The repository has {len(records):,} files; at most {MAX_ENTRIES:,} can be hosted.",
             hint="Leave generated files and dependencies (node_modules, build results) out of the repository.",
         )
-    return [_entry(record) for record in records]
+    return tuple(_entry(record) for record in records)
 
 
 def _entry(record: bytes) -> tuple[Entry, str]:
