@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from django.db import models
 from django.db.models import F, OuterRef, Prefetch, Q, Subquery
@@ -167,6 +167,7 @@ class Release(models.Model):
     started_at = models.DateTimeField(null=True)
     live_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
+    _read_plan: tuple[Any, Plan] | None = None
 
     class Meta:
         db_table = "releases"
@@ -196,7 +197,12 @@ class Release(models.Model):
 
     @property
     def plan(self) -> Plan | None:
-        return codec.load(Plan, self.plan_data) if self.plan_data else None
+        """Read once from each value of `plan_data`: every step asks for it, several times."""
+        if not self.plan_data:
+            return None
+        if self._read_plan is None or self._read_plan[0] is not self.plan_data:
+            self._read_plan = (self.plan_data, codec.load(Plan, self.plan_data))
+        return self._read_plan[1]
 
     @property
     def is_open(self) -> bool:
