@@ -97,6 +97,14 @@ PATTERNS: tuple[Pattern, ...] = (
         "build",
     ),
     _rule(
+        "npm_dependency_not_found",
+        r"(?:[Ff]ailed to resolve import|Cannot find (?:module|package)|Can't resolve)"
+        r" [\"'](?P<name>[@a-z][\w@/.-]*)[\"']",
+        "The front end imports {name}, which is not installed.",
+        "Add it to package.json and its lock; an optional one is left out when its own installation fails here.",
+        "build",
+    ),
+    _rule(
         "npm_build_fails",
         r"npm (?:ERR!|error) (?:Lifecycle script|code ELIFECYCLE|code \d+|command failed)",
         "The front-end build failed.",

@@ -1,0 +1,22 @@
+"""Failures explained from the lines that tools print."""
+
+import pytest
+
+from apps.deployments import explain
+from webops_host.errors import CommandFailed
+
+
+@pytest.mark.parametrize(
+    ("line", "kind", "word"),
+    [
+        ('[vite]: Rollup failed to resolve import "sharp" from "a.js".', "npm_dependency_not_found", "sharp"),
+        ("Module not found: Error: Can't resolve '@x/y' in '/src'", "npm_dependency_not_found", "@x/y"),
+        ("error: Failed to build `django-allauth==0.39.1`", "dependency_does_not_build", "django-allauth==0.39.1"),
+        ("Call to `setuptools.build_meta.build_wheel` failed", "dependency_does_not_build", "ready-made"),
+        ("nothing that is known", "npm_build_fails", "npm failed"),
+    ],
+)
+def test_a_failed_build_is_explained_by_its_lines(line, kind, word):
+    error = CommandFailed("npm failed with status 1.", facts={"program": "npm", "status": 1})
+    told = explain.failure(error, step="build", lines=["before", line, "after"], plan=None)
+    assert (told.kind, word in told.cause) == (kind, True)
