@@ -237,6 +237,8 @@ PYTHON_CASES = [
     ({"runtime.txt": "python-3.6.4\n"}, "Django==3.2", "3.9", "python_nearest"),
     ({".python-version": "3.14\n"}, "Django==6.0", "3.13", "python_nearest"),
     ({"Dockerfile": "FROM python:3.10-slim\n"}, "Django==4.2.1", "3.10", None),
+    ({".readthedocs.yaml": 'build:\n  tools:\n    python: "3.10"\n'}, "Django==4.2.1", "3.10", None),
+    ({}, "Django==5.2\nsphinx==5.0.2", "3.12", None),
     ({}, "Django==4.2.1\nPillow==8.3.2", "3.9", None),
     ({}, "Django==1.11", "3.9", None),
     ({".python-version": "3.10\n"}, "Django==6.0", "3.12", "python_nearest"),

@@ -61,6 +61,8 @@ CODE: dict[str, tuple[Row, ...]] = {
     "pydantic": (("1.10.13", (3, 11)), ("1.10.18", (3, 12)), ("2.0", (3, 13))),
     "django-allauth": (("0.40", (3, 11)),),
     "channels": (("2.0", (3, 9)),),
+    "babel": (("2.12", (3, 12)),),  # cgi
+    "sphinx": (("3.0", (3, 9)), ("6.2", (3, 12))),  # imghdr
     "django-haystack": (("3.0", (3, 11)),),
     "gunicorn": (("19.10", (3, 9)),),  # collections, and `inspect` in the asyncio worker
 }

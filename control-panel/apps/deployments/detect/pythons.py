@@ -31,13 +31,23 @@ class Asked:
 def wishes(tree: Tree, folders: Iterable[str]) -> tuple[Wish, ...]:
     """Versions that files name which only concern Python, the strongest first."""
     found: list[Wish] = []
-    names = (".python-version", "runtime.txt", ".tool-versions", "mise.toml", "Dockerfile")
+    names = (
+        ".python-version",
+        "runtime.txt",
+        ".tool-versions",
+        "mise.toml",
+        "Dockerfile",
+        ".readthedocs.yaml",
+        ".readthedocs.yml",
+    )
     patterns = (
         r"^\s*(?:cpython-?)?(3\.\d+)",
         r"^\s*python-(3\.\d+)",
         r"^\s*python\s+(3\.\d+)",
         r"^\s*python\s*=\s*\"(3\.\d+)",
         r"^\s*FROM\s+(?:[\w./-]*/)?python:(3\.\d+)",
+        r"^\s+python:\s*[\"']?(3\.\d+)",
+        r"^\s+python:\s*[\"']?(3\.\d+)",
     )
     folders = list(folders)
     for name, pattern in zip(names, patterns, strict=True):
