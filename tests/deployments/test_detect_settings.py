@@ -1,11 +1,13 @@
 """Which settings module is taken, in repositories where files disagree about it."""
 
+import pytest
 from tests.support.trees import SETTINGS, manage, planned, shop, wsgi
 
 
-def test_an_empty_package_that_wsgi_names_is_passed_over_for_the_module_that_manage_names():
+@pytest.mark.parametrize("text", ["", "# nothing\n", '"""Nothing."""\n'])
+def test_an_empty_package_that_wsgi_names_is_passed_over_for_the_module_that_manage_names(text):
     files = shop() | {
-        "shop/settings/__init__.py": '"""Nothing."""\n',
+        "shop/settings/__init__.py": text,
         "shop/settings/development.py": SETTINGS,
         "manage.py": manage("shop.settings.development"),
         "shop/wsgi.py": wsgi("shop.settings"),

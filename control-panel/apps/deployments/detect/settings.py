@@ -39,8 +39,9 @@ class Settings:
     @property
     def blank(self) -> bool:
         """Whether nothing is set, as in the __init__.py of a package whose modules are the settings."""
-        bodies = [node for _, module in self.trees for node in module.body]
-        return len(self.trees) == len(self.files) and all(isinstance(node, ast.Expr) for node in bodies)
+        parsed = {path for path, _ in self.trees}
+        readable = all(path in parsed or not text.strip() for path, text in self.texts)
+        return readable and all(isinstance(node, ast.Expr) for _, module in self.trees for node in module.body)
 
     @cached_property
     def apps(self) -> tuple[str, ...]:
