@@ -1,19 +1,19 @@
 """Where things lie on disk: every path of a deployment is derived from its name here, and nowhere received.
 
-    <root>/<name>/
-        repo.git                mirror of the repository
-        releases/<n>/source     the commit's tree, and what its build left there
-        releases/<n>/public     a static site, ready to serve
-        releases/<n>/static     what collectstatic left
-        releases/<n>/overlay    the generated settings overlay, if any
-        releases/<n>/.sealed    marker: the release's files are whole
-        envs/<digest>           Python environments that project code took part in making
-        shared/media  shared/data   what survives releases
-        logs/units.jsonl        what its units printed
-    <root>/.host/
-        envs/<digest>           sealed environments: only wheels, written by no project code; shared
-        cache/                  the installer's download cache
-        state/                  the daemon's own records
+<root>/<name>/
+    repo.git                mirror of the repository
+    releases/<n>/source     the commit's tree, and what its build left there
+    releases/<n>/public     a static site, ready to serve
+    releases/<n>/static     what collectstatic left
+    releases/<n>/overlay    the generated settings overlay, if any
+    releases/<n>/.sealed    marker: the release's files are whole
+    envs/<digest>           Python environments that project code took part in making
+    shared/media  shared/data   what survives releases
+    logs/units.jsonl        what its units printed
+<root>/.host/
+    envs/<digest>           sealed environments: only wheels, written by no project code; shared
+    cache/                  the installer's download cache
+    state/                  the daemon's own records
 """
 
 from __future__ import annotations
