@@ -69,9 +69,10 @@ def test_a_finished_page_beside_a_build_script_is_served_as_it_is():
             "_build/html",
             {"sphinx", "furo", "myst-parser"},
         ),
+        ({"docs/conf.py": "extensions = ['notfound.extension']\n"}, "_build/html", {"sphinx", "sphinx-notfound-page"}),
         ({"pelicanconf.py": "PATH = 'content'\n"}, "output", {"pelican", "markdown"}),
     ],
-    ids=["mkdocs", "mkdocs plain", "sphinx", "pelican"],
+    ids=["mkdocs", "mkdocs plain", "sphinx", "sphinx extension", "pelican"],
 )
 def test_a_python_generator_is_installed_and_run(files, publish, packages):
     plan = planned(files)

@@ -63,7 +63,7 @@ MKDOCS_EXTENSIONS = {
     "pymdownx": "pymdown-extensions", "mdx_math": "python-markdown-math", "markdown_include": "markdown-include",
     "mdx_truly_sane_lists": "mdx-truly-sane-lists", "mkdocs-click": "mkdocs-click",
     "fontawesome_markdown": "fontawesome-markdown", "markdown_katex": "markdown-katex", "codehilite": "Pygments",
-    "mdx_include": "mdx-include",
+    "mdx_include": "mdx-include", "callouts": "markdown-callouts", "mdx_gh_links": "mdx-gh-links",
 }  # fmt: skip
 SPHINX = {
     "sphinx_rtd_theme": "sphinx-rtd-theme", "furo": "furo", "pydata_sphinx_theme": "pydata-sphinx-theme",
@@ -86,6 +86,7 @@ _DOCS_REQUIREMENTS = (
     "docs/requirements.txt",
     "requirements-docs.txt",
     "requirements/docs.txt",
+    "requirements/requirements-docs.txt",
     "doc/requirements.txt",
     "docs-requirements.txt",
     "requirements_docs.txt",
@@ -216,7 +217,7 @@ def _sphinx(tree: Tree, root: str) -> _Site | None:
         text = tree.text(path) if tree.has(path) else ""
         if "extensions" in text or "html_theme" in text:
             words = re.findall(r"[\"']([\w.]+)[\"']", text)
-            extra = [SPHINX[word] for word in words if word in SPHINX]
+            extra = [SPHINX[name] for word in words for name in (word, word.rpartition(".")[0]) if name in SPHINX]
             packages = ("sphinx", *dict.fromkeys(extra))
             return _Site("Sphinx", path, packages, f"sphinx-build -b html {folder or '.'} _build/html", "_build/html")
     return None
