@@ -20,3 +20,9 @@ def test_a_failed_build_is_explained_by_its_lines(line, kind, word):
     error = CommandFailed("npm failed with status 1.", facts={"program": "npm", "status": 1})
     told = explain.failure(error, step="build", lines=["before", line, "after"], plan=None)
     assert (told.kind, word in told.cause) == (kind, True)
+
+
+def test_a_migration_for_postgresql_is_told_from_a_broken_one():
+    error = CommandFailed("python failed with status 1.", facts={"program": "python", "status": 1})
+    lines = ['django.db.utils.OperationalError: near "[]": syntax error']
+    assert explain.failure(error, step="release", lines=lines, plan=None).kind == "needs_postgres"

@@ -167,6 +167,13 @@ PATTERNS: tuple[Pattern, ...] = (
         "Run python manage.py makemigrations --merge and commit the result.",
     ),
     _rule(
+        "needs_postgres",
+        r'OperationalError: near "(?:\[\]|CONCURRENTLY|EXTENSION|USING|DO|::)": syntax error',
+        "A migration speaks PostgreSQL, and the database of this deployment is SQLite.",
+        "Give it a PostgreSQL server: name one in the platform's settings, or set DATABASE_URL to one of yours.",
+        "release",
+    ),
+    _rule(
         "migration_error",
         r"(?:django\.db\.utils\.(?:OperationalError|ProgrammingError|IntegrityError|NotSupportedError)"
         r"|InconsistentMigrationHistory|NodeNotFoundError|IrreversibleError): ?(?P<what>.*)",
