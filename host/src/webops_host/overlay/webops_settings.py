@@ -302,19 +302,18 @@ def _moved(value: Any) -> Any:
 
 
 def _apps(settings: Settings) -> None:
-    """Leave out development tools that the requirements do not install."""
+    """Leave out development tools that the requirements do not install, and the toolbar that is for DEBUG only."""
     apps = list(settings.get("INSTALLED_APPS") or [])
     dropped = [app for app in apps if _is_absent_tool(app)]
-    if not dropped:
-        return
-    _change(
-        settings, "INSTALLED_APPS", [app for app in apps if app not in dropped], "not installed: " + ", ".join(dropped)
-    )
+    if dropped:
+        kept = [app for app in apps if app not in dropped]
+        _change(settings, "INSTALLED_APPS", kept, "not installed: " + ", ".join(dropped))
+    gone = {app.split(".")[0] for app in dropped} | (set() if settings.get("DEBUG") else {"debug_toolbar"})
     for name in ("MIDDLEWARE", "MIDDLEWARE_CLASSES"):
         entries = list(settings.get(name) or [])
-        kept = [entry for entry in entries if entry.split(".")[0] not in [app.split(".")[0] for app in dropped]]
+        kept = [entry for entry in entries if entry.split(".")[0] not in gone]
         if kept != entries:
-            _change(settings, name, kept, "they belong to apps that are not installed")
+            _change(settings, name, kept, "they belong to apps that are not installed, or show with DEBUG only")
 
 
 def _is_absent_tool(app: Any) -> bool:

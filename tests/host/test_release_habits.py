@@ -38,3 +38,19 @@ def test_pages_that_need_compressed_files_get_them(tmp_path: Path, offline, time
     around = Runtime(NAME, 1, variables=given, environment=ready_environment(layout), settings=DottedName("conf"))
     EmbeddedBuilds(layout).django(around, DjangoWork(migrate=False), Console(lines.append))
     assert lines.count("compressing True") == times
+
+
+def test_the_debug_toolbar_does_not_stand_in_the_way_without_debug(tmp_path: Path):
+    layout = Layout(tmp_path / "sites")
+    folder = layout.source(NAME, 1)
+    (folder / "debug_toolbar").mkdir(parents=True)
+    (folder / "debug_toolbar/__init__.py").touch()
+    (folder / "debug_toolbar/middleware.py").write_text("raise SystemExit('it was loaded')\n")
+    (folder / "conf.py").write_text(
+        "DEBUG = True\nINSTALLED_APPS = ['debug_toolbar']\nMIDDLEWARE = ['debug_toolbar.middleware.Toolbar']\n"
+    )
+    lines: list[str] = []
+    given = {VariableKey("SECRET_KEY"): "k" * 50, VariableKey("DATABASE_URL"): EmbeddedDatabases(layout).ensure(NAME)}
+    around = Runtime(NAME, 1, variables=given, environment=ready_environment(layout), settings=DottedName("conf"))
+    EmbeddedBuilds(layout).django(around, DjangoWork(migrate=False), Console(lines.append))
+    assert any(line.startswith("Settings overlay: MIDDLEWARE: ") for line in lines)
