@@ -60,9 +60,8 @@ class Fetch:
         if known:
             refspecs = (f"+HEAD:{git.FETCHED}", f"+{known}:{git.DEFAULT}")
             done = self._try(git.fetch(self.mirror, self.connection, refspecs, timeout=self._left()))
-            found = self._revision(git.FETCHED, _short(known)) if done else None
-            if found is not None and found == self._look_up(git.DEFAULT, _short(known)):
-                return found
+            if done and self._at(git.FETCHED) == self._at(git.DEFAULT):
+                return self._revision(git.FETCHED, _short(known))
         branch, refs = self._advertised()
         if "HEAD" not in refs:
             raise git_failures.failure(git_failures.EMPTY, self.connection.url)
@@ -152,6 +151,10 @@ class Fetch:
         """The full name of the branch that was the default when we last asked, or nothing."""
         name = (self.mirror / "HEAD").read_text().strip().removeprefix("ref: ")
         return name if name.startswith("refs/heads/") and not name.endswith(git.UNKNOWN) else ""
+
+    def _at(self, ref: str) -> str:
+        """The commit of one of our own refs, which a fetch has just written; git keeps each in a file."""
+        return (self.mirror / ref).read_text().strip()
 
     def _revision(self, revision: str, ref: str) -> Revision:
         found = self._look_up(revision, ref)
