@@ -14,6 +14,8 @@ Read = Callable[[Iterable[str]], Mapping[str, bytes]]
 
 BATCH_BYTES = 24 << 20
 FILE_BYTES = 1 << 20
+SMALL_BYTES = 1 << 20
+LOOKED_INTO = (".py", ".html", ".toml", ".cfg", ".txt", ".in")
 SOURCE_BYTES = 400_000  # a Python file above this is data, not code
 VENDORED = frozenset(
     {"node_modules", "bower_components", "site-packages", "dist-packages", "__pycache__", ".git", ".tox", ".venv"}
@@ -70,6 +72,12 @@ class Tree:
         homes |= {p.rsplit("/", 2)[0] for p in self.paths if p.endswith(("/bin/activate", "/Scripts/activate"))}
         prefixes = tuple(f"{home}/" for home in homes)
         return tuple(p for p in self.paths if not p.startswith(prefixes) and VENDORED.isdisjoint(p.split("/")[:-1]))
+
+    @cached_property
+    def small(self) -> frozenset[str]:
+        """The own files that detection may look into, when they are so few that one reading brings them all."""
+        paths = [path for path in self.own if path.endswith(LOOKED_INTO)]
+        return frozenset(paths if sum(self._sizes[path] for path in paths) <= SMALL_BYTES else ())
 
     @cached_property
     def folders(self) -> frozenset[str]:

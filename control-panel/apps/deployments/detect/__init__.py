@@ -31,7 +31,7 @@ def plan(
     the host's databases are PostgreSQL, so that a driver is installed.
     """
     notes = Notes()
-    tree.prefetch(path for path in tree.own if _interesting(path))
+    tree.prefetch(path for path in tree.own if _interesting(path) or path in tree.small)
     contract, path = contracts.read(tree, root, limits, notes)
     if contract is None:
         return merge.finish(Plan(Kind.STATIC, root), notes)

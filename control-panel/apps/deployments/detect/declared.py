@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -28,10 +29,7 @@ class Line:
     @property
     def pinned(self) -> Version | None:
         """The version of an exact pin (`==1.2`, also `~=1.2` and a lone upper bound), or None."""
-        for clause in self.parsed.specifier:
-            if clause.operator in ("==", "===", "~="):
-                return version(clause.version.removesuffix(".*"))
-        return None
+        return _pinned(self.text)
 
     def with_text(self, text: str) -> Line:
         return replace(self, text=text, name=canonicalize_name(Requirement(text).name))
@@ -39,11 +37,26 @@ class Line:
 
 def line(text: str, where: str) -> Line | None:
     """The line, or None when it is not PEP 508."""
+    known = _known(text.strip())
+    return Line(*known, where) if known else None
+
+
+@functools.lru_cache(maxsize=2048)
+def _known(text: str) -> tuple[str, str] | None:
+    """A requirement in its usual form, and its name. Kept: the next release has the same lines, and they are slow."""
     try:
-        parsed = Requirement(text.strip())
+        parsed = Requirement(text)
     except InvalidRequirement:
         return None
-    return Line(str(parsed), canonicalize_name(parsed.name), where)
+    return str(parsed), canonicalize_name(parsed.name)
+
+
+@functools.lru_cache(maxsize=2048)
+def _pinned(text: str) -> Version | None:
+    for clause in Requirement(text).specifier:
+        if clause.operator in ("==", "===", "~="):
+            return version(clause.version.removesuffix(".*"))
+    return None
 
 
 @dataclass(frozen=True, slots=True)
