@@ -43,14 +43,12 @@ def test_pages_that_need_compressed_files_get_them(tmp_path: Path, offline, time
 def test_the_debug_toolbar_does_not_stand_in_the_way_without_debug(tmp_path: Path):
     layout = Layout(tmp_path / "sites")
     folder = layout.source(NAME, 1)
-    (folder / "debug_toolbar").mkdir(parents=True)
-    (folder / "debug_toolbar/__init__.py").touch()
-    (folder / "debug_toolbar/middleware.py").write_text("raise SystemExit('it was loaded')\n")
+    folder.mkdir(parents=True)
     (folder / "conf.py").write_text(
-        "DEBUG = True\nINSTALLED_APPS = ['debug_toolbar']\nMIDDLEWARE = ['debug_toolbar.middleware.Toolbar']\n"
+        "DEBUG = True\nDEBUG_TOOLBAR_CONFIG = {'SHOW_TOOLBAR_CALLBACK': lambda request: True, 'A': 1}\n"
     )
     lines: list[str] = []
     given = {VariableKey("SECRET_KEY"): "k" * 50, VariableKey("DATABASE_URL"): EmbeddedDatabases(layout).ensure(NAME)}
     around = Runtime(NAME, 1, variables=given, environment=ready_environment(layout), settings=DottedName("conf"))
     EmbeddedBuilds(layout).django(around, DjangoWork(migrate=False), Console(lines.append))
-    assert any(line.startswith("Settings overlay: MIDDLEWARE: ") for line in lines)
+    assert any("DEBUG_TOOLBAR_CONFIG" in line and "the toolbar is for DEBUG only" in line for line in lines)

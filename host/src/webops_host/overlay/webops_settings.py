@@ -302,18 +302,20 @@ def _moved(value: Any) -> Any:
 
 
 def _apps(settings: Settings) -> None:
-    """Leave out development tools that the requirements do not install, and the toolbar that is for DEBUG only."""
+    """Leave out development tools that the requirements do not install, and the toolbar without DEBUG."""
     apps = list(settings.get("INSTALLED_APPS") or [])
     dropped = [app for app in apps if _is_absent_tool(app)]
     if dropped:
         kept = [app for app in apps if app not in dropped]
         _change(settings, "INSTALLED_APPS", kept, "not installed: " + ", ".join(dropped))
-    gone = {app.split(".")[0] for app in dropped} | (set() if settings.get("DEBUG") else {"debug_toolbar"})
+    if not settings.get("DEBUG") and "DEBUG_TOOLBAR_CONFIG" in settings:
+        config = dict(settings["DEBUG_TOOLBAR_CONFIG"], SHOW_TOOLBAR_CALLBACK=lambda request: False)
+        _change(settings, "DEBUG_TOOLBAR_CONFIG", config, "the toolbar is for DEBUG only")
     for name in ("MIDDLEWARE", "MIDDLEWARE_CLASSES"):
         entries = list(settings.get(name) or [])
-        kept = [entry for entry in entries if entry.split(".")[0] not in gone]
+        kept = [entry for entry in entries if entry.split(".")[0] not in {app.split(".")[0] for app in dropped}]
         if kept != entries:
-            _change(settings, name, kept, "they belong to apps that are not installed, or show with DEBUG only")
+            _change(settings, name, kept, "they belong to apps that are not installed")
 
 
 def _is_absent_tool(app: Any) -> bool:
