@@ -232,13 +232,14 @@ def _follow(process: subprocess.Popen[bytes], feed: Callable[[bytes], None], wat
     os.set_blocking(pipe, False)
     with selectors.DefaultSelector() as selector:
         selector.register(pipe, selectors.EVENT_READ)
-        is_open, next_look = True, 0.0
+        is_open, next_look, pause = True, 0.0, 0.0005
         while is_open or not _has_ended(process):
             if time.monotonic() >= next_look:
                 watch()
                 next_look = time.monotonic() + TICK
             if not is_open:
-                time.sleep(0.005)
+                time.sleep(pause)  # most programs end at the moment they close their output
+                pause = min(2 * pause, 0.01)
                 continue
             ready = selector.select(TICK)
             is_open = _read(pipe, feed) if ready else not _has_ended(process)
