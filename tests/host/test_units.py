@@ -179,6 +179,29 @@ def test_an_answer_from_behind_a_door_is_an_answer(real, code):
     assert real.host.processes.ready(ref, HealthCheck(), QUIET).status == code
 
 
+@pytest.mark.parametrize("to", ["/broken", "http://example.com/broken"])
+def test_a_redirect_within_the_site_is_followed_to_a_page_that_fails(real, to):
+    ref = begin(real, web(1, f"to={to}"))
+    with pytest.raises(NotReady, match="/broken") as refused:
+        real.host.processes.ready(ref, HealthCheck("/moved", "example.com", timeout=0.3), QUIET)
+    assert refused.value.facts["status"] == 500
+
+
+@pytest.mark.parametrize(
+    ("to", "status"),
+    [
+        ("/size", 200),
+        ("/missing", 404),
+        ("https://example.com/", 302),
+        ("https://other.example/broken", 302),
+        ("/moved", 302),
+    ],
+)
+def test_a_redirect_proves_that_it_runs(real, to, status):
+    ref = begin(real, web(1, f"to={to}"))
+    assert real.host.processes.ready(ref, HealthCheck("/moved", "example.com"), QUIET).status == status
+
+
 def test_the_check_asks_as_a_visitor_would(real):
     ref = begin(real, web(1, "prints"))
     check = HealthCheck(path="/up/?x=1", host="example.com", secure=True)

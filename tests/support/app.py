@@ -106,7 +106,20 @@ def websocket(connection, head, rest, path):
         connection.sendall(chunk.upper())
 
 
+def moved(connection, head, rest, path):
+    answer(connection, b"", f"Location: {SAYS['to']}", status="302")
+
+
+def broken(connection, head, rest, path):
+    answer(connection, b"oh-no", status="500")
+
+
+def missing(connection, head, rest, path):
+    answer(connection, b"", status="404")
+
+
 BEHAVIOURS = {
+    "/moved": moved, "/broken": broken, "/missing": missing,
     "/size": size, "/cookies": cookies, "/chunks": chunks, "/endless": endless, "/half": half, "/silent": silent,
     "/nonsense": nonsense, "/hold": hold, "/ws": websocket,
 }  # fmt: skip

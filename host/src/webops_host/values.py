@@ -317,7 +317,8 @@ class HealthCheck:
     """How a candidate proves itself: `GET path` as `host` over HTTPS-like headers must answer below 400.
 
     A 401 or 403 counts as alive: a page behind a password answers. With `missing_ok` so does a 404: nobody named this
-    path, and an API may have nothing at its root.
+    path, and an API may have nothing at its root. A redirect within the site is followed, and what it leads to must not
+    answer with an error of the server.
     """
 
     path: str = "/"

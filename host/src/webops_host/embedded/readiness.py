@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from webops_host.embedded.keeper import Keeper, describe_end
 from webops_host.embedded.programs import Door
@@ -16,6 +17,7 @@ EVERY = 0.005
 WARM_UP = 3.0  # seconds for which a bad answer may still become a good one
 LOCKED = (401, 403)  # a page behind a password answers
 BODY_SHOWN = 300
+MOST_HOPS = 4
 ANSWER_LIMIT = 1 << 16
 
 
@@ -31,6 +33,7 @@ class Answer:
     status: int
     body: str
     over: str
+    onward: str = ""  # where a redirect leads
 
 
 class _Silent(Exception):
@@ -41,33 +44,59 @@ def wait(candidate: Candidate, check: HealthCheck, console: Console) -> Ready:
     """The first good answer. Raises NotReady, Cancelled."""
     if candidate.door is None:
         raise BadValue(f"{candidate.ref} serves no requests.", hint="Check the web process.")
-    request = _request(check)
     began = time.monotonic()
     deadline, was_bound = began + check.timeout, False
     bad: Answer | None = None  # its last answer that was not good
+    path = check.path
     while True:
         _still_there(candidate, console)
         try:
-            answer = _ask(candidate.door, request, lambda: _still_there(candidate, console), deadline)
+            answer, path = _visit(candidate.door, check, lambda: _still_there(candidate, console), deadline)
         except _Silent:
             answer, was_bound = None, True
         now = time.monotonic()
-        if answer is not None and _is_good(answer.status, check):
+        if answer is not None and _is_good(answer.status, check, followed=path != check.path):
             return Ready(answer.status, round(now - began, 3), answer.over)
         if answer is not None:
             deadline = deadline if bad is not None else min(deadline, now + WARM_UP)
             bad = answer
         if now > deadline:
-            raise _too_late(candidate.ref, check, was_bound) if bad is None else _bad_status(candidate.ref, check, bad)
+            raise _too_late(candidate.ref, check, was_bound) if bad is None else _bad_status(candidate.ref, path, bad)
         time.sleep(EVERY if answer is None else EVERY * 10)
 
 
-def _is_good(status: int, check: HealthCheck) -> bool:
-    return status < 400 or status in LOCKED or (status == 404 and check.missing_ok)
+def _visit(door: Door, check: HealthCheck, look: Callable[[], None], deadline: float) -> tuple[Answer | None, str]:
+    """Ask for the page, and for what it redirects to within the site; the last answer and its path. Raises _Silent."""
+    path = check.path
+    for _ in range(MOST_HOPS):
+        answer = _ask(door, _request(check, path), look, deadline)
+        onward = _local(answer.onward, check) if answer is not None else ""
+        if not onward:
+            break
+        path = onward
+    return answer, path
 
 
-def _request(check: HealthCheck) -> bytes:
-    path = check.path if check.path.startswith("/") else f"/{check.path}"
+def _is_good(status: int, check: HealthCheck, *, followed: bool) -> bool:
+    """A page that was only redirected to proves enough unless it fails: nobody chose it."""
+    return status < 400 or status in LOCKED or (status == 404 and check.missing_ok) or (followed and status < 500)
+
+
+def _local(onward: str, check: HealthCheck) -> str:
+    """The path of a redirect that stays on this very site; empty when it leads elsewhere."""
+    try:
+        parts = urlsplit(onward)
+    except ValueError:
+        return ""
+    own = (("https" if check.secure else "http"), check.host)
+    if (parts.scheme or parts.netloc) and (parts.scheme, parts.netloc) != own:
+        return ""
+    path = parts.path + (f"?{parts.query}" if parts.query else "")
+    return path if path.startswith("/") and path.isascii() and path.isprintable() and " " not in path else ""
+
+
+def _request(check: HealthCheck, path: str) -> bytes:
+    path = path if path.startswith("/") else f"/{path}"
     lines = (
         f"GET {path} HTTP/1.1",
         f"Host: {check.host}",
@@ -140,7 +169,13 @@ def _converse(
     status = _status(head)
     if status == 0:
         raise _Silent
-    return Answer(status, body.decode(errors="replace")[:BODY_SHOWN], over)
+    onward = _location(head) if 300 <= status < 400 else ""
+    return Answer(status, body.decode(errors="replace")[:BODY_SHOWN], over, onward)
+
+
+def _location(head: bytes) -> str:
+    fields = (line.partition(b":") for line in head.split(b"\r\n")[1:])
+    return next((value.strip().decode("latin-1") for name, _, value in fields if name.lower() == b"location"), "")
 
 
 def _status(head: bytes) -> int:
@@ -149,9 +184,9 @@ def _status(head: bytes) -> int:
     return int(words[1]) if good else 0
 
 
-def _bad_status(ref: UnitRef, check: HealthCheck, answer: Answer) -> NotReady:
+def _bad_status(ref: UnitRef, path: str, answer: Answer) -> NotReady:
     return NotReady(
-        f"The app answered {answer.status} to GET {check.path}.",
+        f"The app answered {answer.status} to GET {path}.",
         hint="Open that page on your own machine with the same settings, or name another path to check.",
         facts={"reason": "status", "status": answer.status, "over": answer.over, "body": answer.body},
     )
