@@ -11,6 +11,7 @@ import ctypes
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]  # it has no types of its own
 
 PR_SET_CHILD_SUBREAPER = 36
-PASSED_ON = ("PATH", "LANG", "TZ", "TMPDIR")
+PASSED_ON = ("LANG", "TZ", "TMPDIR")
 
 
 class Failed(Exception):
@@ -32,9 +33,10 @@ def adopt_orphans() -> None:
 
 
 def scrubbed(home: Path, more: Mapping[str, str]) -> dict[str, str]:
-    """An environment made from nothing: where programs are found, the language, and what is given here."""
+    """An environment made from nothing: where programs are found (our Python first), the language, what is given."""
     kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    return {**kept, "HOME": str(home), "LC_ALL": "C.UTF-8", **more}
+    path = os.pathsep.join((f"{sys.base_prefix}/bin", os.environ.get("PATH", os.defpath)))
+    return {**kept, "PATH": path, "HOME": str(home), "LC_ALL": "C.UTF-8", **more}
 
 
 class Children:
