@@ -91,9 +91,16 @@ class Story:
         good = whole and all(event.as_wanted for event in self.events) and len(self.hits) > self.size.rate * CALM
         return good and not self.failed and not self.stale and self.lost_by_control > 0
 
-    def latencies(self, *, switching: bool) -> list[float]:
-        times = [event.live_at for event in self.events if event.live_at is not None]
-        return [hit.seconds for hit in self.hits if any(abs(hit.due - at) <= AROUND for at in times) == switching]
+    def latencies(self, when: str) -> list[float]:
+        """Of the requests that came at `rest`, while a `release` was under way, or around a `switch`."""
+        return [hit.seconds for hit in self.hits if self._when(hit) == when]
+
+    def _when(self, hit: Hit) -> str:
+        for event in self.events:
+            if event.live_at is not None and abs(hit.due - event.live_at) <= AROUND:
+                return "switch"
+        busy = any(event.asked_at <= hit.due <= event.over_at for event in self.events)
+        return "release" if busy else "rest"
 
     def _spans(self) -> Iterator[tuple[str, float, float]]:
         """Each marker with when it became live and when it ceased to be."""
@@ -125,7 +132,7 @@ def _app(ours: Ours, size: Size, say: Callable[[str], None]) -> Story:
     def commit(kind: str, count: int) -> str:
         if kind == "failing":
             return ours.shop.break_down(ways[count % len(ways)])
-        return ours.shop.add_migration() if count % 5 == 4 else ours.shop.mend()
+        return ours.shop.add_migration() if count % 5 == 4 else ours.shop.change_code()
 
     releases = _Releases(ours.client, "shop", commit, [(1, first), (2, before)])
     return _under_load(Story("Django app", size, before), ours.url("shop"), load.app_requests, releases, say)
@@ -136,7 +143,7 @@ def _site(ours: Ours, size: Size, say: Callable[[str], None]) -> Story:
     before = ours.redeploy_site("site", ours.site.change_page()).marker
 
     def commit(kind: str, count: int) -> str:
-        return ours.site.break_down() if kind == "failing" else ours.site.mend()
+        return ours.site.break_down() if kind == "failing" else ours.site.change_page()
 
     releases = _Releases(ours.client, "site", commit, [(1, first), (2, before)])
     requests = load.site_requests(ours.site.files)
@@ -214,8 +221,8 @@ def _order(size: Size) -> Iterator[str]:
 
 def shown(stories: list[Story]) -> str:
     head = (
-        *("site", "requests", "POST", "failed", "by an old release", "p50 / p99 / max ms at switches"),
-        *("p50 / p99 / max ms otherwise", "generator late p99, ms", "lost by stop and start", "promise"),
+        *("site", "requests", "POST", "failed", "by an old release", "p50 / p99 / max ms at rest"),
+        *("during releases", "around switches", "generator late p99, ms", "lost by stop and start", "promise"),
     )
     rows = [
         (
@@ -224,8 +231,7 @@ def shown(stories: list[Story]) -> str:
             f"{sum(hit.method == 'POST' for hit in story.hits):,}",
             str(len(story.failed)),
             str(len(story.stale)),
-            _three(story.latencies(switching=True)),
-            _three(story.latencies(switching=False)),
+            *(_three(story.latencies(when)) for when in ("rest", "release", "switch")),
             f"{percentile([hit.began - hit.due for hit in story.hits], 0.99) * 1000:.0f}",
             f"{story.lost_by_control} of {len(story.control)}",
             "kept" if story.kept else "BROKEN",

@@ -22,6 +22,7 @@ CSS_BYTES, SCRIPT_BYTES = 60 * 1024, 250 * 1024
 PICTURES, PICTURE_BYTES = 60, 137 * 1024
 WORDS = ("river stone light winter garden paper window letter morning bridge silver market " * 3).split()
 
+CONTRACT = "webops.toml"
 BROKEN = {
     "import": {"shop/urls.py": "import a_package_that_nobody_has\n"},
     "health": {
@@ -47,6 +48,7 @@ class Shop:
     def __init__(self, repository: Repository, title: str) -> None:
         self.repository, self._title = repository, title
         self._commits = self._migrations = 0
+        self._mending: dict[str, bytes] = {}
         self.first = self._commit(_files_of(SHOP), "first")
 
     def change_code(self) -> str:
@@ -66,19 +68,18 @@ class Shop:
         return self._commit({"shop/slow.py": f"import time\n\ntime.sleep({seconds})\n"}, "slow", "import shop.slow\n")
 
     def break_down(self, way: str) -> str:
-        """A release that can not work: of `import` or `health`. Its marker must never be seen."""
-        return self._commit(BROKEN[way], f"broken-{way}")
-
-    def mend(self) -> str:
-        """Back to the files as they were."""
-        names = {name for files in BROKEN.values() for name in files}
-        return self._commit({name: (SHOP / name).read_bytes() for name in names}, "mended")
+        """A release that can not work: of `import` or `health`. Its marker must never be seen, and the next commit
+        mends it."""
+        marker = self._commit(BROKEN[way], f"broken-{way}")
+        self._mending = {name: (SHOP / name).read_bytes() for name in BROKEN[way]}
+        return marker
 
     def _commit(self, files: Mapping[str, bytes | str], what: str, more: str = "") -> str:
         self._commits += 1
         marker = f"{self._title}-{self._commits}-{what}"
         version = f'"""The release marker."""\n\n{more}MARKER = "{marker}"\n'
-        self.repository.commit({**files, "shop/version.py": version}, what)
+        self.repository.commit({**self._mending, **files, "shop/version.py": version}, what)
+        self._mending = {}
         return marker
 
 
@@ -89,6 +90,7 @@ class StaticSite:
     def __init__(self, repository: Repository, title: str) -> None:
         self.repository, self._title = repository, title
         self._commits = 0
+        self._mending: dict[str, None] = {}
         self.files = _static_files()
         self.first = self._commit(self.files, "first")
 
@@ -102,17 +104,17 @@ class StaticSite:
         return self._commit({}, "page")
 
     def break_down(self) -> str:
-        """A release that can not work: its contract names a folder that is not there."""
-        return self._commit({"webops.toml": b'[build]\npublish = "nowhere"\n'}, "broken")
-
-    def mend(self) -> str:
-        return self._commit({"webops.toml": None}, "mended")
+        """A release that can not work: its contract names a folder that is not there. The next commit mends it."""
+        marker = self._commit({CONTRACT: b'[build]\npublish = "nowhere"\n'}, "broken")
+        self._mending = {CONTRACT: None}
+        return marker
 
     def _commit(self, files: Mapping[str, bytes | None], what: str) -> str:
         self._commits += 1
         marker = f"{self._title}-{self._commits}-{what}"
         self.files["index.html"] = _page("index", marker)
-        self.repository.commit({**files, "index.html": self.files["index.html"]}, what)
+        self.repository.commit({**self._mending, **files, "index.html": self.files["index.html"]}, what)
+        self._mending = {}
         return marker
 
 
