@@ -23,7 +23,8 @@ from bench.probe import Ask, Probe
 from bench.world import ROOT, World
 from webops_host.embedded.builds import find_uv
 
-APP_BEAT, STATIC_BEAT = 0.02, 0.01
+APP_BEAT, STATIC_BEAT, NEW_BEAT = 0.02, 0.01, 0.05
+"""Seconds between two looks. What did not exist takes seconds to come, and being asked costs the one who answers."""
 TIMEOUT = 180.0
 AFTERWARDS = "finish"
 BOTH = ["migrate", "collectstatic"]
@@ -117,7 +118,7 @@ class Ours:
             began = time.perf_counter()
             number = request()
             accepted = time.perf_counter() - began
-            looking = looking or stack.enter_context(self._probe(name, page))
+            looking = looking or stack.enter_context(Probe(self._look(name, page), NEW_BEAT))
             sample.seconds = looking.wait(marker, TIMEOUT, lambda: self._refuse_failed(name, number)) - began
             sample.looked(looking)
         release = self.client.over(name, number)
@@ -181,7 +182,7 @@ class Floor:
         self._answer()
 
     def new_app(self, name: str) -> Sample:
-        return self._app(name, self.shop.change_code(), BOTH)
+        return self._app(name, self.shop.change_code(), BOTH, NEW_BEAT)
 
     def new_site(self, name: str) -> Sample:
         return self.redeploy_site(name, self.site.change_page())
@@ -209,9 +210,9 @@ class Floor:
     def about(self, name: str) -> dict[str, Any]:
         return dict(json.loads(probe.of_socket(self.folder / name / "live.sock", "/about")()))
 
-    def _app(self, name: str, marker: str, work: list[str]) -> Sample:
+    def _app(self, name: str, marker: str, work: list[str], beat: float = APP_BEAT) -> Sample:
         url = self.world.git_url("floor/shop")
-        sample = self._measure(self._look(name), marker, APP_BEAT, "django", name=name, url=url, work=work)
+        sample = self._measure(self._look(name), marker, beat, "django", name=name, url=url, work=work)
         done = self.numbers.setdefault(name, [])
         done.append((max((number for number, _ in done), default=0) + 1, marker))
         return sample
