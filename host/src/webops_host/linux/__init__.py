@@ -1,0 +1,1 @@
+"""The server: systemd, nginx, PostgreSQL and nftables behind the ports."""
