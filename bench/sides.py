@@ -21,7 +21,7 @@ from bench import probe, samples
 from bench.children import Failed, cpu_seconds, scrubbed
 from bench.probe import Ask, Probe
 from bench.world import ROOT, World
-from webops_host.embedded.builds import find_uv
+from webops_host.builds import find_uv
 
 APP_BEAT, STATIC_BEAT, NEW_BEAT = 0.02, 0.01, 0.05
 """Seconds between two looks. What did not exist takes seconds to come, and being asked costs the one who answers."""

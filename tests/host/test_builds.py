@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from webops_host import node, python
-from webops_host.embedded.builds import EmbeddedBuilds
+from webops_host.builds import LocalBuilds
 from webops_host.environment import READY, runtime_environment
 from webops_host.errors import Cancelled, CommandFailed, CommandTimedOut, NotFound, ProgramMissing, PythonMissing
 from webops_host.layout import Layout
@@ -68,10 +68,10 @@ def links(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def builds(layout: Layout, links: Path, tmp_path: Path) -> EmbeddedBuilds:
+def builds(layout: Layout, links: Path, tmp_path: Path) -> LocalBuilds:
     """A machine that knows no package index but that folder."""
     environ = {"PATH": os.environ["PATH"], "UV_OFFLINE": "1", "UV_NO_INDEX": "1", "UV_FIND_LINKS": str(links)}
-    return EmbeddedBuilds(layout, environ=environ, person=tmp_path / "person")
+    return LocalBuilds(layout, environ=environ, person=tmp_path / "person")
 
 
 def plan(*requirements: str, digest: Digest = DIGEST, version: PythonVersion = HERE, **more) -> PythonPlan:
@@ -119,7 +119,7 @@ def test_interpreters_are_real_binaries_of_their_name_from_3_6_on(tmp_path: Path
     }
 
 
-def test_the_interpreters_of_this_machine_include_ours(builds: EmbeddedBuilds):
+def test_the_interpreters_of_this_machine_include_ours(builds: LocalBuilds):
     found = builds.pythons()
     assert HERE in found
     assert list(found) == sorted(found, key=lambda version: version.pair)
@@ -128,7 +128,7 @@ def test_the_interpreters_of_this_machine_include_ours(builds: EmbeddedBuilds):
 # --- environments ---
 
 
-def test_an_environment_is_made_once_and_then_found(builds: EmbeddedBuilds, layout: Layout):
+def test_an_environment_is_made_once_and_then_found(builds: LocalBuilds, layout: Layout):
     lines: list[str] = []
     first = builds.python(NAME, 1, plan(), Console(lines.append))
     again = builds.python(DeploymentName("other"), 7, plan(), Console(lines.append))
@@ -138,7 +138,7 @@ def test_an_environment_is_made_once_and_then_found(builds: EmbeddedBuilds, layo
     assert "reused" in lines[-1]
 
 
-def test_a_half_made_environment_is_made_anew(builds: EmbeddedBuilds, layout: Layout):
+def test_a_half_made_environment_is_made_anew(builds: LocalBuilds, layout: Layout):
     left = layout.sealed_env(DIGEST) / "bin/left-over"
     left.parent.mkdir(parents=True)
     left.touch()
@@ -146,7 +146,7 @@ def test_a_half_made_environment_is_made_anew(builds: EmbeddedBuilds, layout: La
     assert not left.exists()
 
 
-def test_a_package_without_a_wheel_is_built_in_an_environment_of_its_own(builds: EmbeddedBuilds, layout: Layout):
+def test_a_package_without_a_wheel_is_built_in_an_environment_of_its_own(builds: LocalBuilds, layout: Layout):
     lines: list[str] = []
     built = builds.python(NAME, 1, plan("tiny"), Console(lines.append))
     assert (built.reused, built.sealed) == (False, False)
@@ -160,14 +160,14 @@ def test_a_package_without_a_wheel_is_built_in_an_environment_of_its_own(builds:
     assert lines[-1] == "42"
 
 
-def test_what_project_code_may_write_is_kept_from_the_shared_cache(builds: EmbeddedBuilds, layout: Layout):
+def test_what_project_code_may_write_is_kept_from_the_shared_cache(builds: LocalBuilds, layout: Layout):
     builds.python(NAME, 1, plan("tiny"), quiet())
     shared = [path.name for path in (layout.cache / "uv").rglob("*") if "tiny" in path.name and path.suffix == ".whl"]
     assert shared == []
     assert (layout.home(NAME) / "cache/uv").is_dir()
 
 
-def test_a_project_is_installed_into_an_environment_of_its_own(builds: EmbeddedBuilds, layout: Layout):
+def test_a_project_is_installed_into_an_environment_of_its_own(builds: LocalBuilds, layout: Layout):
     source(layout, {"app/pyproject.toml": PROJECT, "app/backend.py": BACKEND})
     built = builds.python(NAME, 1, plan(project=RelativePath("app")), quiet())
     assert not built.sealed
@@ -177,7 +177,7 @@ def test_a_project_is_installed_into_an_environment_of_its_own(builds: EmbeddedB
         builds.python(NAME, 2, plan(digest=Digest("b" * 32), project=RelativePath("none")), quiet())
 
 
-def test_an_unknown_package_fails_and_leaves_nothing(builds: EmbeddedBuilds, layout: Layout):
+def test_an_unknown_package_fails_and_leaves_nothing(builds: LocalBuilds, layout: Layout):
     lines: list[str] = []
     with pytest.raises(CommandFailed) as caught:
         builds.python(NAME, 1, plan("nosuchthing==9"), Console(lines.append))
@@ -187,14 +187,14 @@ def test_an_unknown_package_fails_and_leaves_nothing(builds: EmbeddedBuilds, lay
     assert not layout.own_env(NAME, DIGEST).exists()
 
 
-def test_a_version_that_is_not_here_is_answered_with_those_that_are(builds: EmbeddedBuilds):
+def test_a_version_that_is_not_here_is_answered_with_those_that_are(builds: LocalBuilds):
     with pytest.raises(PythonMissing) as caught:
         builds.python(NAME, 1, plan(version=PythonVersion("3.99")), quiet())
     assert caught.value.facts["wanted"] == "3.99"
     assert HERE in caught.value.hint
 
 
-def test_two_at_once_make_one(builds: EmbeddedBuilds, layout: Layout):
+def test_two_at_once_make_one(builds: LocalBuilds, layout: Layout):
     built = []
     threads = [
         threading.Thread(target=lambda n=n: built.append(builds.python(NAME, n, plan(), quiet()))) for n in (1, 2)
@@ -207,7 +207,7 @@ def test_two_at_once_make_one(builds: EmbeddedBuilds, layout: Layout):
     assert (layout.sealed_env(DIGEST) / READY).exists()
 
 
-def test_cancelling_leaves_no_environment(builds: EmbeddedBuilds, layout: Layout):
+def test_cancelling_leaves_no_environment(builds: LocalBuilds, layout: Layout):
     with pytest.raises(Cancelled):
         builds.python(NAME, 1, plan(), Console(lambda line: None, lambda: True))
     assert not layout.sealed_env(DIGEST).exists()
@@ -215,7 +215,7 @@ def test_cancelling_leaves_no_environment(builds: EmbeddedBuilds, layout: Layout
 
 @pytest.mark.slow
 def test_a_real_package_is_installed_from_wheels_and_compiled(layout: Layout):
-    builds = EmbeddedBuilds(layout)
+    builds = LocalBuilds(layout)
     assert builds.python(NAME, 1, plan("sqlparse==0.5.1"), quiet()).sealed
     assert list(layout.sealed_env(DIGEST).glob("lib/python*/site-packages/sqlparse/__pycache__/*.pyc"))
 
@@ -239,7 +239,7 @@ def test_a_runtime_has_its_own_programs_first_and_variables_byte_for_byte(layout
 
 
 def test_nothing_of_the_daemons_environment_reaches_a_build(
-    builds: EmbeddedBuilds, layout: Layout, monkeypatch: pytest.MonkeyPatch
+    builds: LocalBuilds, layout: Layout, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     monkeypatch.setenv("PANEL_SECRET", "canary")
@@ -252,7 +252,7 @@ def test_nothing_of_the_daemons_environment_reaches_a_build(
 # --- command lines ---
 
 
-def test_inj_07_an_owners_line_runs_in_the_source_with_its_shell(builds: EmbeddedBuilds, layout: Layout):
+def test_inj_07_an_owners_line_runs_in_the_source_with_its_shell(builds: LocalBuilds, layout: Layout):
     folder = source(layout, {"web/x": ""})
     lines: list[str] = []
     runtime = Runtime(NAME, 1, RelativePath("web"), variables={VariableKey("WHO"): "me; id"})
@@ -260,7 +260,7 @@ def test_inj_07_an_owners_line_runs_in_the_source_with_its_shell(builds: Embedde
     assert lines == ["me; id", str(folder / "web"), "x"]
 
 
-def test_a_line_is_held_by_its_time_and_memory(builds: EmbeddedBuilds, layout: Layout):
+def test_a_line_is_held_by_its_time_and_memory(builds: LocalBuilds, layout: Layout):
     source(layout, {"x": ""})
     with pytest.raises(CommandTimedOut):
         builds.run(Runtime(NAME, 1), ProjectLine("sleep 60"), 0.2, quiet())
@@ -270,7 +270,7 @@ def test_a_line_is_held_by_its_time_and_memory(builds: EmbeddedBuilds, layout: L
     assert caught.value.facts["oom"] is True
 
 
-def test_a_failing_line_says_its_status(builds: EmbeddedBuilds, layout: Layout):
+def test_a_failing_line_says_its_status(builds: LocalBuilds, layout: Layout):
     source(layout, {"x": ""})
     with pytest.raises(CommandFailed) as caught:
         builds.run(Runtime(NAME, 1), ProjectLine("exit 4"), 10.0, quiet())
@@ -291,7 +291,7 @@ def test_front_end_commands(tmp_path: Path):
 
 
 def test_without_node_the_package_to_install_is_named(layout: Layout):
-    builds = EmbeddedBuilds(layout, environ={"PATH": "/nonexistent"})
+    builds = LocalBuilds(layout, environ={"PATH": "/nonexistent"})
     source(layout, {"package.json": "{}"})
     with pytest.raises(ProgramMissing) as caught:
         builds.node(Runtime(NAME, 1), NodePlan(RelativePath("")), quiet())
@@ -299,7 +299,7 @@ def test_without_node_the_package_to_install_is_named(layout: Layout):
 
 
 @pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
-def test_a_front_end_is_built_and_its_packages_kept(builds: EmbeddedBuilds, layout: Layout):
+def test_a_front_end_is_built_and_its_packages_kept(builds: LocalBuilds, layout: Layout):
     package = {"name": "x", "dependencies": {"tool": "file:tool"}, "scripts": {"build": "node build.js"}}
     files = {
         "package.json": json.dumps(package),
@@ -318,7 +318,7 @@ def test_a_front_end_is_built_and_its_packages_kept(builds: EmbeddedBuilds, layo
 # --- publishing ---
 
 
-def test_a_folder_is_published_without_what_must_not_be_served(builds: EmbeddedBuilds, layout: Layout):
+def test_a_folder_is_published_without_what_must_not_be_served(builds: LocalBuilds, layout: Layout):
     folder = source(
         layout,
         {
@@ -339,7 +339,7 @@ def test_a_folder_is_published_without_what_must_not_be_served(builds: EmbeddedB
     assert published == builds.publish(NAME, 1, RelativePath("site"))
 
 
-def test_fs_02_a_published_folder_that_is_a_link_outside_is_refused(builds: EmbeddedBuilds, layout: Layout):
+def test_fs_02_a_published_folder_that_is_a_link_outside_is_refused(builds: LocalBuilds, layout: Layout):
     folder = source(layout, {"index.html": "x"})
     outside = layout.root.parent / "outside"
     outside.mkdir()
@@ -349,7 +349,7 @@ def test_fs_02_a_published_folder_that_is_a_link_outside_is_refused(builds: Embe
         builds.publish(NAME, 1, RelativePath("dist"))
 
 
-def test_the_digest_is_of_names_and_contents(builds: EmbeddedBuilds, layout: Layout):
+def test_the_digest_is_of_names_and_contents(builds: LocalBuilds, layout: Layout):
     source(layout, {"index.html": "x", "a.txt": "1"})
     first = builds.publish(NAME, 1, RelativePath(""))
     source(layout, {"index.html": "x", "a.txt": "1"}, 2)
@@ -359,9 +359,7 @@ def test_the_digest_is_of_names_and_contents(builds: EmbeddedBuilds, layout: Lay
 
 
 @pytest.mark.parametrize(("folder", "reason"), [("none", "folder_missing"), ("docs", "index_missing")])
-def test_a_wrong_folder_is_answered_with_the_likely_one(
-    builds: EmbeddedBuilds, layout: Layout, folder: str, reason: str
-):
+def test_a_wrong_folder_is_answered_with_the_likely_one(builds: LocalBuilds, layout: Layout, folder: str, reason: str):
     source(layout, {"docs/readme.md": "x", "zoo/index.html": "x", "dist/index.html": "x"})
     with pytest.raises(NotFound) as caught:
         builds.publish(NAME, 1, RelativePath(folder))
@@ -370,7 +368,7 @@ def test_a_wrong_folder_is_answered_with_the_likely_one(
     assert "dist" in caught.value.hint
 
 
-def test_collected_files_are_carried_to_another_release(builds: EmbeddedBuilds, layout: Layout):
+def test_collected_files_are_carried_to_another_release(builds: LocalBuilds, layout: Layout):
     file = layout.static(NAME, 1) / "css/site.css"
     file.parent.mkdir(parents=True)
     file.write_text("x")

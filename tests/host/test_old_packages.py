@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from webops_host import python
-from webops_host.embedded.builds import EmbeddedBuilds
+from webops_host.builds import LocalBuilds
 from webops_host.errors import CommandFailed
 from webops_host.layout import Layout
 from webops_host.names import DeploymentName, Digest, PythonVersion
@@ -55,7 +55,7 @@ def install(tmp_path: Path):
         with tarfile.open(folder / "old-1.0.tar.gz", "w:gz") as archive:
             archive.add(source, "old-1.0")
         environ = {"PATH": os.environ["PATH"], "UV_OFFLINE": "1", "UV_NO_INDEX": "1", "UV_FIND_LINKS": str(folder)}
-        builds = EmbeddedBuilds(Layout(tmp_path / "sites"), environ=environ, person=tmp_path / "person")
+        builds = LocalBuilds(Layout(tmp_path / "sites"), environ=environ, person=tmp_path / "person")
         lines: list[str] = []
         builds.python(NAME, 1, PythonPlan(HERE, ("old",), Digest("a" * 32)), Console(lines.append))
         return lines

@@ -13,9 +13,9 @@ import pytest
 from tests.support.django_env import ready_environment
 
 from webops_host import runner
+from webops_host.builds import LocalBuilds
 from webops_host.command import Command
 from webops_host.django_work import place_overlay
-from webops_host.embedded.builds import EmbeddedBuilds
 from webops_host.embedded.databases import EmbeddedDatabases
 from webops_host.environment import runtime_environment
 from webops_host.errors import CommandFailed, CommandTimedOut
@@ -295,7 +295,7 @@ def test_the_overlay_is_python_3_6(layout: Layout):
 def work(layout: Layout, wanted: DjangoWork = DjangoWork(), lines: list[str] | None = None, **more: Any):  # noqa: B008
     url = EmbeddedDatabases(layout).ensure(NAME)
     around = runtime(layout, **{"SECRET_KEY": "k" * 50, "DATABASE_URL": url, **more})
-    return EmbeddedBuilds(layout).django(around, wanted, Console((lines if lines is not None else []).append))
+    return LocalBuilds(layout).django(around, wanted, Console((lines if lines is not None else []).append))
 
 
 def test_a_project_that_was_never_meant_for_us_comes_up(layout: Layout):
@@ -389,7 +389,7 @@ def test_without_the_overlay_the_projects_own_settings_count(layout: Layout):
     )
     lay(layout, {**PROJECT, "shop/settings.py": f"{SMALL}{settings}\nSTATIC_URL = '/s/'"})
     around = Runtime(NAME, 1, environment=ready_environment(layout))
-    facts = EmbeddedBuilds(layout).django(around, DjangoWork(collectstatic=False), Console(lambda line: None))
+    facts = LocalBuilds(layout).django(around, DjangoWork(collectstatic=False), Console(lambda line: None))
     assert facts.static_url == "/s/"
     assert (layout.source(NAME, 1) / "db.sqlite3").is_file()
 

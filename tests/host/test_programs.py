@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from tests.support.machine import BLOG, web, worker
 
-from webops_host.embedded import programs
-from webops_host.embedded.programs import Door
+from webops_host import programs
 from webops_host.errors import NotFound
 from webops_host.layout import Layout
 from webops_host.names import Digest, DottedName, ProcessKind, VariableKey
+from webops_host.programs import Door
 from webops_host.values import Gunicorn, ProjectLine, Runtime, Unit, UnitRef
 
 DIGEST = Digest("0123456789abcdef")

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.machine import BLOG, QUIET, Embedded, until
 
-from webops_host.embedded import usage
+from webops_host import usage
 from webops_host.errors import Cancelled
 from webops_host.names import VariableKey
 from webops_host.values import Console, Limits, ProjectLine, Runtime

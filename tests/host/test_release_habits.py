@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.support.django_env import ready_environment
 
-from webops_host.embedded.builds import EmbeddedBuilds
+from webops_host.builds import LocalBuilds
 from webops_host.embedded.databases import EmbeddedDatabases
 from webops_host.layout import Layout
 from webops_host.names import DeploymentName, DottedName, VariableKey
@@ -36,7 +36,7 @@ def test_pages_that_need_compressed_files_get_them(tmp_path: Path, offline, time
     (folder / "conf.py").write_text(f"{SETTINGS}COMPRESS_OFFLINE = {offline}\n")
     given = {VariableKey("SECRET_KEY"): "k" * 50, VariableKey("DATABASE_URL"): EmbeddedDatabases(layout).ensure(NAME)}
     around = Runtime(NAME, 1, variables=given, environment=ready_environment(layout), settings=DottedName("conf"))
-    EmbeddedBuilds(layout).django(around, DjangoWork(migrate=False), Console(lines.append))
+    LocalBuilds(layout).django(around, DjangoWork(migrate=False), Console(lines.append))
     assert lines.count("compressing True") == times
 
 
@@ -50,5 +50,5 @@ def test_the_debug_toolbar_does_not_stand_in_the_way_without_debug(tmp_path: Pat
     lines: list[str] = []
     given = {VariableKey("SECRET_KEY"): "k" * 50, VariableKey("DATABASE_URL"): EmbeddedDatabases(layout).ensure(NAME)}
     around = Runtime(NAME, 1, variables=given, environment=ready_environment(layout), settings=DottedName("conf"))
-    EmbeddedBuilds(layout).django(around, DjangoWork(migrate=False), Console(lines.append))
+    LocalBuilds(layout).django(around, DjangoWork(migrate=False), Console(lines.append))
     assert any("DEBUG_TOOLBAR_CONFIG" in line and "the toolbar is for DEBUG only" in line for line in lines)

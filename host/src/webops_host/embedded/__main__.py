@@ -11,9 +11,8 @@ import sys
 import threading
 from pathlib import Path
 
-from webops_host import files
+from webops_host import files, usage
 from webops_host.daemon.server import Server
-from webops_host.embedded import usage
 from webops_host.embedded.host import EmbeddedHost
 from webops_host.embedded.sites import PANEL_COOKIES
 from webops_host.errors import HostError

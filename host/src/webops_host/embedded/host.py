@@ -8,16 +8,16 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 from webops_host import codec, ports
+from webops_host.builds import LocalBuilds
 from webops_host.embedded.accounts import EmbeddedAccounts
-from webops_host.embedded.builds import EmbeddedBuilds
 from webops_host.embedded.databases import EmbeddedDatabases
 from webops_host.embedded.meters import EmbeddedMeters
 from webops_host.embedded.processes import GRACE, EmbeddedProcesses
 from webops_host.embedded.sites import PANEL_COOKIES, EmbeddedSites
-from webops_host.embedded.sources import EmbeddedSources
 from webops_host.fences import FencedHost, Fences
 from webops_host.layout import Layout
 from webops_host.names import DeploymentName
+from webops_host.sources import LocalSources
 from webops_host.values import Unit
 
 ISOLATION = "none: programs run as the same user as WebOps, without a sandbox"
@@ -42,8 +42,8 @@ class EmbeddedHost:
         sites = EmbeddedSites(layout, units, first_port=port_base, panel_cookies=panel_cookies)
         self._units, self._sites = units, sites
         self.accounts: ports.Accounts = EmbeddedAccounts(layout, units, sites)
-        self.sources: ports.Sources = EmbeddedSources(layout)
-        self.builds: ports.Builds = EmbeddedBuilds(layout)
+        self.sources: ports.Sources = LocalSources(layout)
+        self.builds: ports.Builds = LocalBuilds(layout)
         self.processes: ports.Processes = units
         self.sites: ports.Sites = sites
         self.databases: ports.Databases = EmbeddedDatabases(layout, postgres_url)

@@ -16,9 +16,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from webops_host import runner
+from webops_host import runner, usage
 from webops_host.command import Command
-from webops_host.embedded import journal, usage
+from webops_host.embedded import journal
 from webops_host.errors import HostError
 from webops_host.values import UnitRef, UnitState, UnitStatus
 
@@ -188,7 +188,7 @@ class Keeper:
 
     def _after_crash(self, status: int, lasted: float) -> float | None:
         """How long to wait before the next start; None to leave it."""
-        reason = describe_end(status, self._care.memory_mib if self._oom else None)
+        reason = usage.describe_end(status, self._care.memory_mib if self._oom else None)
         now = time.monotonic()
         if lasted > WITHIN:
             self._crashes.clear()
@@ -275,16 +275,3 @@ class _Ending:
 
     def has_come(self) -> bool:
         return os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
-
-
-def describe_end(status: int, limit_mib: int | None = None) -> str:
-    """How a program ended, in words."""
-    if limit_mib is not None:
-        return f"out of memory (limit {limit_mib} MB)"
-    if status >= 0:
-        return f"exited with status {status}"
-    try:
-        name = signal.Signals(-status).name
-    except ValueError:
-        name = str(-status)
-    return f"ended by signal {name}"

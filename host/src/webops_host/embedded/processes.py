@@ -9,16 +9,15 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from webops_host import files
+from webops_host import files, programs, readiness, usage
 from webops_host.command import Command
-from webops_host.embedded import programs, readiness, usage
 from webops_host.embedded.journal import Journal
 from webops_host.embedded.keeper import Care, Keeper
-from webops_host.embedded.programs import Door
 from webops_host.embedded.units import Record, Units
 from webops_host.errors import HostError, NotFound
 from webops_host.layout import Layout
 from webops_host.names import DeploymentName
+from webops_host.programs import Door
 from webops_host.values import Console, HealthCheck, LogLine, Ready, Unit, UnitRef, UnitState, UnitStatus
 
 log = logging.getLogger("webops.host")

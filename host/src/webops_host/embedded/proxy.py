@@ -23,7 +23,7 @@ from webops_host.embedded.http import (
     chunk,
     pieces,
 )
-from webops_host.embedded.programs import Door
+from webops_host.programs import Door
 
 COMEBACK = 10.0  # seconds a visitor waits for a unit that is being started again
 ANSWER_TIME = 300.0
