@@ -1,0 +1,88 @@
+"""The disk of a server: a layer of its own over the base of its suite, and over frozen states of other servers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.server.lab.base import base
+from tests.server.lab.places import LabError, cache, host
+
+
+@dataclass(frozen=True)
+class Disk:
+    """`lowers` is what it starts from, the newest first."""
+
+    folder: Path
+    lowers: tuple[Path, ...]
+
+    @property
+    def root(self) -> Path:
+        return self.folder / "root"
+
+    @property
+    def upper(self) -> Path:
+        return self.folder / "upper"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "console.log"
+
+    def mount(self) -> None:
+        """Assemble the root file system. Written data need not reach the disk of this machine: it lives for a test."""
+        work = self.folder / "work"
+        shutil.rmtree(work, ignore_errors=True)
+        for folder in (self.root, self.upper, work):
+            folder.mkdir(parents=True, exist_ok=True)
+        self.upper.chmod(0o755)
+        layers = ":".join(str(lower) for lower in self.lowers)
+        options = f"lowerdir={layers},upperdir={self.upper},workdir={work},volatile"
+        host(("mount", "-t", "overlay", "overlay", "-o", options, str(self.root)))
+
+    def unmount(self) -> None:
+        if self.root.is_mount():
+            host(("umount", "--recursive", str(self.root)))
+
+    def remove(self) -> None:
+        self.unmount()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def freeze(self, label: str, suite: str) -> Disk:
+        """Keep what was written as a state to start from; this disk goes on with an empty layer over it."""
+        target = snapshots() / label
+        if target.exists():
+            raise LabError(f"there is a state {label!r} already: forget it first")
+        self.unmount()
+        target.mkdir(parents=True)
+        self.upper.rename(target / "upper")
+        state = {"suite": suite, "lowers": [str(lower) for lower in self.lowers]}
+        (target / "state.json").write_text(json.dumps(state))
+        return Disk(self.folder, (target / "upper", *self.lowers))
+
+
+def fresh(folder: Path, suite: str) -> Disk:
+    return Disk(folder, (base(suite),))
+
+
+def thawed(folder: Path, label: str) -> tuple[Disk, str]:
+    """A disk that starts from a frozen state, and the suite of that."""
+    found = snapshots() / label
+    if not (found / "state.json").exists():
+        raise LabError(f"there is no state {label!r}; there are: {' '.join(labels()) or 'none'}")
+    state = json.loads((found / "state.json").read_text())
+    return Disk(folder, (found / "upper", *map(Path, state["lowers"]))), state["suite"]
+
+
+def snapshots() -> Path:
+    return cache() / "states"
+
+
+def labels() -> tuple[str, ...]:
+    return tuple(sorted(file.parent.name for file in snapshots().glob("*/state.json")))
+
+
+def forget(label: str) -> None:
+    """Delete a frozen state. A server that stands on it has to be down."""
+    shutil.rmtree(snapshots() / label, ignore_errors=True)
