@@ -23,6 +23,7 @@ from webops_host.names import (
     RelativePath,
     VariableKey,
 )
+from webops_host.site_options import SiteOptions
 
 Variables = Mapping[VariableKey, str]
 
@@ -371,6 +372,7 @@ class Site:
     mounts: tuple[Mount, ...] = ()
     domains: tuple[Domain, ...] = ()
     fallback: bool = False
+    options: SiteOptions = SiteOptions()
 
 
 @dataclass(frozen=True, slots=True)
