@@ -12,7 +12,8 @@ from tests.server.lab import disk, files, record
 from tests.server.lab.base import base
 from tests.server.lab.lab import CHECKOUT, Lab, find, sweep, take_down
 from tests.server.lab.places import SUITES, LabError, locked
-from tests.server.lab.server import ENVIRONMENT, Server
+from tests.server.lab.registries import environment
+from tests.server.lab.server import Server
 
 
 def up(given: argparse.Namespace) -> None:
@@ -24,7 +25,7 @@ def up(given: argparse.Namespace) -> None:
 def run(given: argparse.Namespace) -> None:
     """Become the command, so that its input, output and status are the caller's."""
     words = find(given.name).enter(given.words, user=given.user)
-    os.execvpe(words[0], words, ENVIRONMENT | {"TERM": os.environ.get("TERM", "dumb")})
+    os.execvpe(words[0], words, environment() | {"TERM": os.environ.get("TERM", "dumb")})
 
 
 def push(given: argparse.Namespace) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from tests.server.lab.base import base
 from tests.server.lab.places import LabError, cache, host
+from tests.server.lab.prepared import prepared
+from tests.server.lab.registries import registry_variables
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,14 @@ class Disk:
         options = f"lowerdir={layers},upperdir={self.upper},workdir={work},volatile"
         host(("mount", "-t", "overlay", "overlay", "-o", options, str(self.root)))
 
+    def personalise(self, name: str) -> None:
+        """What each machine has of its own: a name, and at its first boot an identity. For a mounted, fresh disk."""
+        (self.root / "etc/hostname").write_text(f"{name}\n")
+        (self.root / "etc/hosts").write_text(f"127.0.0.1\tlocalhost\n127.0.1.1\t{name}\n::1\tlocalhost\n")
+        variables = "".join(f"{key}={value}\n" for key, value in registry_variables().items())
+        (self.root / "etc/environment").write_text(variables)
+        (self.root / "var/lib/dbus/machine-id").unlink(missing_ok=True)
+
     def unmount(self) -> None:
         if self.root.is_mount():
             host(("umount", "--recursive", str(self.root)))
@@ -62,8 +72,12 @@ class Disk:
         return Disk(self.folder, (target / "upper", *self.lowers))
 
 
-def fresh(folder: Path, suite: str) -> Disk:
-    return Disk(folder, (base(suite),))
+def fresh(folder: Path, suite: str, name: str) -> Disk:
+    """A disk as a provider hands it out, with the packages that a set-up wants downloaded beforehand."""
+    made = Disk(folder, (prepared(suite), base(suite)))
+    made.mount()
+    made.personalise(name)
+    return made
 
 
 def thawed(folder: Path, label: str) -> tuple[Disk, str]:

@@ -11,7 +11,6 @@ from tests.server.lab.places import LabError
 from tests.server.lab.server import Server
 
 UNPACK = 'mkdir -p "$1" && tar -C "$1" -xf - --no-same-owner'
-STORE = 'mkdir -p "$(dirname "$1")" && cat > "$1" && chmod "$2" "$1"'
 
 
 def push(server: Server, source: Path, target: str) -> None:
@@ -20,7 +19,7 @@ def push(server: Server, source: Path, target: str) -> None:
         unpack(server, _piped(("tar", "-C", str(source), "-cf", "-", ".")), target)
     else:
         path = f"{target}{source.name}" if target.endswith("/") else target
-        write(server, path, source.read_bytes(), source.stat().st_mode & 0o777)
+        server.write(path, source.read_bytes(), source.stat().st_mode & 0o777)
 
 
 def push_checkout(server: Server, checkout: Path, target: str) -> None:
@@ -32,10 +31,6 @@ def push_checkout(server: Server, checkout: Path, target: str) -> None:
 
 def unpack(server: Server, archive: bytes, target: str) -> None:
     server.run(("sh", "-c", UNPACK, "unpack", target), input=archive)
-
-
-def write(server: Server, path: str, content: str | bytes, mode: int = 0o644) -> None:
-    server.run(("sh", "-c", STORE, "store", path, f"{mode:o}"), input=content)
 
 
 def pull(server: Server, source: str, target: Path) -> None:

@@ -117,7 +117,7 @@ def take_down(name: str) -> None:
 
 def _disk(folder: Path, suite: str, state: str) -> tuple[Disk, str]:
     shutil.rmtree(folder, ignore_errors=True)
-    return thawed(folder, state) if state else (fresh(folder, suite), suite)
+    return thawed(folder, state) if state else (fresh(folder, suite, folder.name), suite)
 
 
 def _found(owner: Owner | None) -> LabRecord | None:

@@ -29,6 +29,13 @@ def cache() -> Path:
     return folder
 
 
+def store() -> Path:
+    """Where servers keep what they downloaded from the registries, for the next one."""
+    folder = cache() / "downloads"
+    folder.mkdir(exist_ok=True, mode=0o700)
+    return folder
+
+
 def host(words: Sequence[str], *, check: bool = True, timeout: float = 900, text: str = "") -> str:
     """Run a program of this machine; returns what it printed, or says what it said when it failed."""
     environment = {"PATH": SEARCH, "LC_ALL": "C", "HOME": str(cache()), "DEBIAN_FRONTEND": "noninteractive"}

@@ -55,6 +55,7 @@ class ServerRecord:
     folder: str
     lowers: tuple[str, ...]
     leader: int = 0
+    born: str = ""
 
     @property
     def file(self) -> Path:
@@ -64,7 +65,7 @@ class ServerRecord:
         _write(self.file, asdict(self))
 
     def led_by(self, leader: int) -> ServerRecord:
-        return replace(self, leader=leader)
+        return replace(self, leader=leader, born=birth(leader))
 
 
 def labs() -> tuple[LabRecord, ...]:

@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.server.lab import registries
 from tests.server.lab.disk import Disk
 from tests.server.lab.groups import Groups
 from tests.server.lab.network import Network
-from tests.server.lab.places import PREFIX, SEARCH, LabError, host
+from tests.server.lab.places import PREFIX, SEARCH, LabError, host, store
 from tests.server.lab.record import ServerRecord, birth
 from tests.support.waiting import until
 
@@ -22,8 +23,9 @@ BOOT = """
     for group in "$@"; do [ "$group" = -- ] && break; echo $$ > "$group/cgroup.procs"; shift; done; shift
     exec setsid --fork "$@" < /dev/null > "$LOG" 2>&1
 """
-ENVIRONMENT = {"PATH": SEARCH, "HOME": "/root", "LANG": "C.UTF-8", "TERM": "dumb", "USER": "root"}
+STORE_FILE = 'mkdir -p "$(dirname "$1")" && cat > "$1" && chmod "$2" "$1"'
 STOP = signal.SIGRTMIN + 4  # how systemd is told to power off
+OF_THE_MACHINE = ("CAP_SYS_MODULE", "CAP_SYS_TIME")  # its kernel and its clock are not the server's to change
 UP = ("running", "degraded")
 
 
@@ -86,10 +88,12 @@ class Server:
             *("--quiet", "--boot", "--register=no", "--keep-unit", f"--machine={self.name}"),
             *("--directory", str(self.disk.root), f"--network-namespace-path=/run/netns/{self.space}"),
             *("--resolv-conf=copy-host", "--system-call-filter=bpf", "--capability=all", "--link-journal=no"),
+            *(f"--drop-capability={one}" for one in OF_THE_MACHINE),
+            f"--bind={store()}:{registries.STORE}",
         )
         groups = [str(folder) for folder in self.groups.folders]
         words = ("sh", "-c", BOOT, "boot", *groups, "--", *nspawn)
-        environment = {"PATH": SEARCH, "LOG": str(self.disk.log)}
+        environment = {"PATH": SEARCH, "LOG": str(self.disk.log), "SYSTEMD_NSPAWN_TMPFS_TMP": "0"}
         if not self.groups.controllers:
             environment["SYSTEMD_NSPAWN_UNIFIED_HIERARCHY"] = "1"
         subprocess.run(words, check=True, env=environment, stdin=subprocess.DEVNULL)
@@ -166,7 +170,7 @@ class Server:
 
     @property
     def running(self) -> bool:
-        return bool(self.leader and birth(self.leader))
+        return bool(self.leader and birth(self.leader) == self.record.born)
 
     @property
     def leader(self) -> int:
@@ -198,7 +202,7 @@ class Server:
         """Run a command in the server; a text is a line for its shell."""
         line = ("bash", "-c", words) if isinstance(words, str) else tuple(words)
         given = input.encode() if isinstance(input, str) else input or b""
-        environment = ENVIRONMENT | dict(env or {})
+        environment = registries.environment() | dict(env or {})
         process = subprocess.Popen(
             self.enter(line, user=user),
             stdin=subprocess.PIPE,
@@ -216,10 +220,16 @@ class Server:
                 raise
         done = Done(line, process.returncode, out.decode(errors="replace"), err.decode(errors="replace"))
         if check and done.returncode:
-            raise LabError(
-                f"in {self.name}: {shlex.join(line)}: status {done.returncode}\n{done.stdout[-4000:]}{done.stderr[-4000:]}"
-            )
+            said = done.stdout[-4000:] + done.stderr[-4000:]
+            raise LabError(f"in {self.name}: {shlex.join(line)}: status {done.returncode}\n{said}")
         return done
+
+    def write(self, path: str, content: str | bytes, mode: int = 0o644) -> None:
+        """Put a file there, root's; folders above it are made."""
+        self.run(("sh", "-c", STORE_FILE, "store", path, f"{mode:o}"), input=content)
+
+    def read(self, path: str) -> str:
+        return self.run(("cat", path)).stdout
 
 
 def _numbers(pid: int) -> list[int]:
