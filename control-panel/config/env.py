@@ -7,6 +7,7 @@ one stops the start with its name and a hint.
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,13 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 EXAMPLES = ("insecure", "example", "changeme", "change-me", "secret-key", "secret_key", "django-")
 """What keys in somebody's documentation say. A random key practically never does."""
 DEFAULT_GIT_HOSTS = "github.com,gitlab.com,bitbucket.org,codeberg.org"
+PANEL_HOST = re.compile(r"[a-z0-9]([a-z0-9.-]{0,250}[a-z0-9])?(:[0-9]{1,5})?")
+SERVER = {
+    "WEBOPS_VAR": "/var/lib/webops/panel",
+    "WEBOPS_INSTALL_PATH": "/srv/webops",
+    "REDIS_URL": "unix:///run/webops/redis.sock?db=0",
+}
+"""Where things are on a server, unless the environment says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +40,9 @@ class Environment:
     encryption_keys: tuple[str, ...] = field(repr=False)
     database_url: str = field(repr=False)
     postgres_url: str = field(repr=False)
+    redis_url: str = field(repr=False)
+    host: str
+    panel_host: str
     allowed_hosts: tuple[str, ...]
     origins: tuple[str, ...]
     bind: str
@@ -46,9 +57,12 @@ class Environment:
 def read(environ: Mapping[str, str] = os.environ) -> Environment:
     """The environment as a value. Raises ImproperlyConfigured with the name of the setting and what to do."""
     production = _choice(environ, "WEBOPS_MODE", ("embedded", "production"), "embedded") == "production"
+    if production:
+        environ = {**SERVER, **{name: value for name, value in environ.items() if value}}
     var = Path(environ.get("WEBOPS_VAR", "") or BASE_DIR / "var").absolute()
     if not production:
         environ = {**_made_keys(var), **environ}
+    panel = _panel_host(environ)
     return Environment(
         production=production,
         var=var,
@@ -57,7 +71,10 @@ def read(environ: Mapping[str, str] = os.environ) -> Environment:
         encryption_keys=_encryption_keys(environ),
         database_url=environ.get("DATABASE_URL", "") or f"sqlite:///{var / 'panel.sqlite3'}",
         postgres_url=environ.get("WEBOPS_POSTGRES_URL", ""),
-        allowed_hosts=_words(environ.get("WEBOPS_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")),
+        redis_url=environ.get("REDIS_URL", ""),
+        host=environ.get("WEBOPS_HOST", "") or "local",
+        panel_host=panel,
+        allowed_hosts=_words(environ.get("WEBOPS_ALLOWED_HOSTS", "") or panel or "localhost,127.0.0.1,[::1]"),
         origins=_words(environ.get("WEBOPS_ORIGINS", "")),
         bind=environ.get("WEBOPS_BIND", "127.0.0.1:8800"),
         git_hosts=_words(environ.get("WEBOPS_GIT_HOSTS", DEFAULT_GIT_HOSTS)),
@@ -67,6 +84,14 @@ def read(environ: Mapping[str, str] = os.environ) -> Environment:
         site_port_base=_number(environ, "WEBOPS_SITE_PORT_BASE", 8100),
         concurrency=_number(environ, "WEBOPS_CONCURRENCY", 2),
     )
+
+
+def _panel_host(environ: Mapping[str, str]) -> str:
+    """The name under which people open the panel. Links that it sends or prints have this name, whatever was asked."""
+    name = environ.get("WEBOPS_PANEL_HOST", "").strip().lower()
+    if name and not PANEL_HOST.fullmatch(name):
+        raise ImproperlyConfigured(f"WEBOPS_PANEL_HOST is {name!r}. Give a host name, for example panel.example.org.")
+    return name
 
 
 def _words(text: str) -> tuple[str, ...]:

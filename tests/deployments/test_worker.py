@@ -241,7 +241,7 @@ def test_rel_13_a_worker_does_not_lose_what_it_works_on_when_the_clock_jumps(act
     def jump(values) -> None:
         expire(blog)  # an hour later, or the lid was closed
         ours._reaped_at = None
-        ours._round()
+        ours.look()
 
     host.on["builds.publish"] = jump
     ours.work_once()

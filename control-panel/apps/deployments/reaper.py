@@ -23,10 +23,12 @@ from webops_host.ports import Host
 log = logging.getLogger("webops.reaper")
 
 
-def reap(connect: Callable[[HostRow], Host]) -> int:
-    """Settle every release that a dead worker left running, or live but not tidied up. Returns how many. Again: 0."""
-    work.expire_dead(Deployment.objects.all())
-    free = Deployment.objects.filter(work.free(now()))
+def reap(connect: Callable[[HostRow], Host], host: str = "local") -> int:
+    """Settle every release of a host that a dead worker left running, or live but not tidied up. Returns how many.
+    Again: 0."""
+    ours = Deployment.objects.filter(host__name=host)
+    work.expire_dead(ours)
+    free = ours.filter(work.free(now()))
     lost = Q(state=State.RUNNING) | Q(state=State.LIVE, finished_at=None)
     rows = Release.objects.filter(lost, deployment__in=free).select_related("deployment__host", "deployment__team")
     return sum(_claimed(release, connect) for release in rows)

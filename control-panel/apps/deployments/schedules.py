@@ -20,10 +20,11 @@ log = logging.getLogger("webops.schedules")
 LIMIT_SECONDS = 900.0
 
 
-def run_due(connect: Callable[[HostRow], Host], stop: Callable[[], bool]) -> int:
-    """Start every command whose time has come, each in a thread of its own. Missed turns are made up for once."""
+def run_due(connect: Callable[[HostRow], Host], stop: Callable[[], bool], host: str = "local") -> int:
+    """Start every command of a host whose time has come, each in a thread of its own. Missed turns are made up for
+    once."""
     at = now()
-    due = Schedule.objects.filter(enabled=True, next_at__lte=at, deployment__wish=Wish.UP)
+    due = Schedule.objects.filter(enabled=True, next_at__lte=at, deployment__wish=Wish.UP, deployment__host__name=host)
     started = 0
     for row in due.select_related("deployment__host"):
         following = cron.parse(row.expression).next_after(at)

@@ -1,23 +1,24 @@
-"""The local worker: takes rows that wait, one at a time per deployment, and never trusts that it will finish.
+"""The worker of one host: takes rows that wait, one at a time per deployment, and never trusts that it will finish.
 
-It listens for the doorbell and looks at the rows anyway once a second. A second thread renews the leases of what runs,
-and hands on cancels, deadlines and lost leases.
+It waits at the doorbell and looks at the rows anyway every few seconds. While something runs, a second thread renews
+the leases, and hands on cancels, deadlines and lost leases.
 """
 
 from __future__ import annotations
 
 import logging
-import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from django.conf import settings
 from django.db import close_old_connections, connections
 from django.db.models import F, Q
 
 from apps.core import hosts, queue, work
+from apps.core.bells import Bell, FlagBell
 from apps.core.clock import now
 from apps.core.models import Host as HostRow
 from apps.deployments import pipeline, reaper, removal, schedules
@@ -28,6 +29,8 @@ from webops_host.ports import Host
 
 log = logging.getLogger("webops.worker")
 LOOK_SECONDS = 1.0
+LOOK_SECONDS_WITH_QUEUE = 5.0
+"""Between two looks when nothing rings; with a queue that delivers, the looks only find what was lost."""
 PULSE_SECONDS = 0.25
 RENEW_EVERY = 16  # pulses: a lease of 20 s is renewed every 4 s
 REAP_SECONDS = 15.0
@@ -52,14 +55,20 @@ class Worker:
         concurrency: int = 2,
         connect: Callable[[HostRow], Host] = hosts.of,
         executor: Executor | None = None,
+        bell: Bell | None = None,
+        look_seconds: float = LOOK_SECONDS,
     ) -> None:
         self.owner = work.new_owner()
+        self.host = settings.ENV.host
+        self._bell = bell or FlagBell()
+        self._look_seconds = look_seconds
         self._connect = connect
         self._pool = executor or ThreadPoolExecutor(concurrency, thread_name_prefix="release")
         self._concurrency = concurrency
         self._jobs: dict[int, Job] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
+        self._busy = threading.Event()
         self._running: list[Future[None]] = []
         self._taken = 0
         self._reaped_at: datetime | None = None
@@ -68,15 +77,16 @@ class Worker:
         """Work until stopped."""
         pulse = threading.Thread(target=self._pulse, name="pulse", daemon=True)
         pulse.start()
-        with self._bell() as bell:
+        with self._bell:
             while not self._stopping.is_set():
-                self._round()
-                try:
-                    bell.recv(64)
-                except TimeoutError:
-                    continue
+                self.look()
+                self._bell.wait(self._look_seconds)
         self._pool.shutdown(wait=True)
         pulse.join()
+
+    @property
+    def is_idle(self) -> bool:
+        return not self._jobs
 
     def stop(self) -> None:
         """End: nothing new is taken, and what runs is cancelled as by a restart. Safe in a signal handler."""
@@ -84,26 +94,28 @@ class Worker:
         for job in list(self._jobs.values()):
             job.signals.reason = "The worker was stopped."
             job.signals.cancel.set()
-        queue.ring_now()
+        self._busy.set()
+        self._bell.ring()
 
     def work_once(self) -> None:
         """Do everything that waits now, and return when it is done. For tests and one-off runs."""
         while True:
             before = self._taken
-            self._round()
+            self.look()
             wait(self._running)
             if self._taken == before:
                 return
 
     # --- taking work ---------------------------------------------------------------------------------------------
 
-    def _round(self) -> None:
+    def look(self) -> None:
+        """Look at the rows once, and begin what may begin."""
         close_old_connections()
         try:
             if self._due():
                 self._keep_ours()
-                reaper.reap(self._connect)
-            schedules.run_due(self._connect, self._stopping.is_set)
+                reaper.reap(self._connect, self.host)
+            schedules.run_due(self._connect, self._stopping.is_set, self.host)
             self._take_waiting()
         except Exception:  # the outer edge: a passing fault of the database must not end the worker
             log.exception("a look at the waiting rows failed; looking again")
@@ -122,7 +134,7 @@ class Worker:
 
     def _take_waiting(self) -> None:
         waiting = (
-            Deployment.objects.filter(work.free(now()))
+            Deployment.objects.filter(work.free(now()), host__name=self.host)
             .filter(Q(releases__state=State.QUEUED) | Q(wish=Wish.DELETED))
             .exclude(releases__state=State.RUNNING)
             .order_by("releases__created_at", "pk")
@@ -147,6 +159,7 @@ class Worker:
             return
         with self._lock:
             self._jobs[deployment_id] = job
+            self._busy.set()
         self._taken += 1
         future = self._pool.submit(self._work, job, act)
         self._running = [*(other for other in self._running if not other.done()), future]
@@ -184,24 +197,35 @@ class Worker:
         finally:
             with self._lock:
                 self._jobs.pop(job.deployment_id, None)
+                if not self._jobs and not self._stopping.is_set():
+                    self._busy.clear()
             work.release(Deployment.objects.filter(pk=job.deployment_id), self.owner, job.fence)
             connections.close_all()
-            queue.ring_now()
+            self._bell.ring()
 
     # --- the pulse -----------------------------------------------------------------------------------------------
 
     def _pulse(self) -> None:
         count = 0
-        while not self._stopping.wait(PULSE_SECONDS) or self._jobs:
+        while self._jobs or not self._stopping.is_set():
+            if self._rests():
+                continue
             count += 1
             for job in list(self._jobs.values()):
                 try:
                     self._tend(job, renew=count % RENEW_EVERY == 0)
                 except Exception:  # the outer edge: leases outlive a passing fault of the database
                     log.exception("could not renew the lease of deployment %s", job.deployment_id)
-            if self._stopping.is_set():
-                threading.Event().wait(PULSE_SECONDS)
+            threading.Event().wait(PULSE_SECONDS)
         connections.close_all()
+
+    def _rests(self) -> bool:
+        """Wait until something runs, without a connection and without waking up in between. False: it runs."""
+        if self._busy.is_set():
+            return False
+        connections.close_all()
+        self._busy.wait()
+        return True
 
     def _tend(self, job: Job, *, renew: bool) -> None:
         """Renew, and pass on what the rows say of the running release."""
@@ -219,12 +243,3 @@ class Worker:
             cancel = True
         if cancel:
             job.signals.cancel.set()
-
-    def _bell(self) -> socket.socket:
-        path = queue.doorbell()
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path.unlink(missing_ok=True)
-        bell = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        bell.bind(str(path))
-        bell.settimeout(LOOK_SECONDS)
-        return bell

@@ -84,7 +84,7 @@ def remove(actor: Actor, deployment: Deployment, *, confirm: str) -> None:
         Deployment.objects.filter(pk=deployment.pk).update(wish=Wish.DELETED)
         deployment.releases.filter(state__in=("queued", "running")).update(cancel_requested=True)
         audit.record(actor, "deployment.delete", team=deployment.team, target=deployment.name)
-        queue.ring()
+        queue.ring(deployment.host.name, deployment.pk)
 
 
 def free_name(text: str) -> str:

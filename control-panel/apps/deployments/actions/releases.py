@@ -90,7 +90,7 @@ def cancel(actor: Actor, deployment: Deployment, *, release: Release | None = No
         if not waiting.update(state=State.CANCELLED, finished_at=now(), cause="Cancelled before it began."):
             Release.objects.filter(pk=target.pk, state=State.RUNNING).update(cancel_requested=True)
         audit.record(actor, "release.cancel", team=deployment.team, target=deployment.name, number=target.number or 0)
-        queue.ring()
+        queue.ring(deployment.host.name, deployment.pk)
     target.refresh_from_db()
     return target
 
@@ -144,7 +144,7 @@ def _queue(
                 audit.record(
                     actor, f"release.{kind}", team=deployment.team, target=deployment.name, number=number, ref=ref
                 )
-            queue.ring()
+            queue.ring(deployment.host.name, deployment.pk)
     except IntegrityError:
         raise Conflict("Somebody else asked at the same moment.", hint="Look at the newest release.") from None
     return release
