@@ -34,7 +34,8 @@ DJANGO_MEMORY_MIB = 512
 
 
 class LocalBuilds:
-    """`uv` is the installer's program; `environ` and `person` are the daemon's environment and home folder."""
+    """`uv` is the installer's program; `environ` and `person` are the daemon's environment and home folder; `shared` as
+    in `Environments`."""
 
     def __init__(
         self,
@@ -43,11 +44,13 @@ class LocalBuilds:
         *,
         environ: Mapping[str, str] = os.environ,
         person: Path | None = None,
+        shared: bool | None = None,
     ) -> None:
         self._layout = layout
         self._environ = environ
         self._person = person or Path(environ.get("HOME") or "/nonexistent")
         self._uv = uv
+        self._shared = shared
 
     def pythons(self) -> tuple[PythonVersion, ...]:
         """The interpreters that are here, oldest first. Others may be fetched by `python` when the network allows."""
@@ -58,10 +61,12 @@ class LocalBuilds:
 
         Raises CommandFailed, CommandTimedOut, PythonMissing, DiskFull, Cancelled.
         """
+        settings = registries.for_uv(self._environ, self._person)
+        environments = Environments(self._layout, self._uv or find_uv(), settings, self._interpreters, self._shared)
+        if self._shared:
+            return environments.have(name, release, plan, console)
         environment.home(self._layout, name).mkdir(parents=True, exist_ok=True)
         django_work.place_overlay(self._layout.overlay(name, release))
-        settings = registries.for_uv(self._environ, self._person)
-        environments = Environments(self._layout, self._uv or find_uv(), settings, self._interpreters)
         built = environments.have(name, release, plan, console)
         (self._layout.release(name, release) / ".env").write_text(plan.digest)
         return built

@@ -15,13 +15,13 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from webops_host import python, runner
 from webops_host.command import Command
 from webops_host.environment import READY
-from webops_host.errors import Cancelled, CommandFailed, CommandTimedOut, DiskFull, NotFound, PythonMissing
+from webops_host.errors import Cancelled, CommandFailed, CommandTimedOut, DiskFull, NotFound, NoWheel, PythonMissing
 from webops_host.layout import Layout
 from webops_host.names import DeploymentName, PythonVersion
 from webops_host.values import Console, PythonBuilt, PythonPlan
@@ -31,12 +31,17 @@ ENOUGH = 100 << 20  # bytes of free disk to begin with
 
 @dataclass(frozen=True, slots=True)
 class Environments:
-    """Makes environments below the layout with `uv`. `settings` say where packages come from."""
+    """Makes environments below the layout with `uv`. `settings` say where packages come from.
+
+    `shared` says which kind this user may make: only sealed ones (NoWheel when that can not be), only the deployment's
+    own, or, where all is done by one user, whichever it takes.
+    """
 
     layout: Layout
     uv: Path
     settings: Mapping[str, str]
     interpreters: Callable[[], Mapping[PythonVersion, Path]]
+    shared: bool | None = None
 
     def have(self, name: DeploymentName, release: int, plan: PythonPlan, console: Console) -> PythonBuilt:
         """Have the environment of the plan.
@@ -49,8 +54,10 @@ class Environments:
                 console.emit(f"Python {plan.python} environment reused: nothing in it has changed.")
                 return PythonBuilt(plan.digest, reused=True, sealed=place is sealed)
         interpreter = self._interpreter(plan.python, console)
-        if plan.project is None and self._sealed(sealed, interpreter, plan, console):
+        if self.shared is not False and plan.project is None and self._sealed(sealed, interpreter, plan, console):
             return PythonBuilt(plan.digest, reused=False, sealed=True)
+        if self.shared:
+            raise NoWheel("Not everything in this environment is a ready-made wheel.")
         with self._locked(f"{name}-{plan.digest}", console):
             self._own(own, name, release, interpreter, plan, console)
         return PythonBuilt(plan.digest, reused=False, sealed=False)
@@ -59,7 +66,8 @@ class Environments:
 
     def _sealed(self, place: Path, interpreter: Path, plan: PythonPlan, console: Console) -> bool:
         """Build it from wheels alone. False when some package has none."""
-        installer = self._installer(self.layout.cache / "uv", self.layout.host, plan.python)
+        # An environment's own interpreter runs what its packages' .pth files say: it must not while this is made.
+        installer = replace(self._installer(self.layout.cache / "uv", self.layout.host, plan.python), compiles=False)
         with self._locked(plan.digest, console):
             if (place / READY).exists():
                 return True
@@ -74,7 +82,7 @@ class Environments:
                         return False
                     _show(result.output, console)
                     _demand(command, result)
-                self._finish(installer, place, console)
+                self._finish(installer, place, console, interpreter)
         return True
 
     def _own(
@@ -94,7 +102,7 @@ class Environments:
                     raise NotFound(f"There is no folder “{plan.project}” to install.", facts={"path": plan.project})
                 command = python.install_project(installer, place, folder)
                 _demand(command, runner.run(command, console, check=False))
-            self._finish(installer, place, console)
+            self._finish(installer, place, console, place / "bin/python")
 
     def _build(self, installer: python.Installer, place: Path, plan: PythonPlan, console: Console) -> None:
         """Install, building what has no wheel; once more with the tools of its time when the tools were too new."""
@@ -124,10 +132,10 @@ class Environments:
         _demand(command, runner.run(command, console, check=False))
         (place / "requirements.txt").write_text("".join(f"{line}\n" for line in plan.requirements))
 
-    def _finish(self, installer: python.Installer, place: Path, console: Console) -> None:
+    def _finish(self, installer: python.Installer, place: Path, console: Console, interpreter: Path) -> None:
         """A file of a package that does not compile, such as a template or a test for another version, is no error."""
         if not installer.compiles:
-            runner.run(python.compile_all(place), Console(_ignore, console.cancelled), check=False)
+            runner.run(python.compile_all(place, interpreter), Console(_ignore, console.cancelled), check=False)
         (place / READY).touch()
 
     def _interpreter(self, version: PythonVersion, console: Console) -> Path:

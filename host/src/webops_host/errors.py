@@ -7,11 +7,13 @@ HostError                   catch this to catch them all
 ├── Cancelled               somebody asked to stop
 ├── ProgramMissing          a program is not installed
 ├── PythonMissing           no interpreter of the wanted version is here or can be fetched
+├── NoWheel                 a package has no ready-made wheel, so it has to be built by whoever asked for it
 ├── FetchFailed             the repository could not be read (with a reason)
 ├── AddressRefused          a name leads to an address that may not be reached
 ├── NotReady                the app started but never answered well
 ├── DiskFull                there is not enough room to begin, or it ran out
 ├── Stale                   the caller's fence is older than one already seen
+├── Forbidden               this caller may not ask for that
 ├── NotFound                no such unit, release or file
 ├── NotSupported            this host can not do that
 └── HostUnreachable         the host's daemon does not answer
@@ -62,6 +64,10 @@ class PythonMissing(HostError):
     code = "python_missing"
 
 
+class NoWheel(HostError):
+    code = "no_wheel"
+
+
 class FetchFailed(HostError):
     """Facts: `reason`, one of: not_found, credentials, ref_not_found, too_large, too_slow, unreachable, tls, other."""
 
@@ -84,6 +90,10 @@ class DiskFull(HostError):
 
 class Stale(HostError):
     code = "stale"
+
+
+class Forbidden(HostError):
+    code = "forbidden"
 
 
 class NotFound(HostError):

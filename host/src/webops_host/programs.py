@@ -58,6 +58,11 @@ def command(layout: Layout, unit: Unit, door: Door | None) -> Command:
     return Command(_words(layout, unit, door), cwd=folder, env={**suggested, **env})
 
 
+def needs_port(layout: Layout, unit: Unit) -> bool:
+    """Whether a serving unit has to be given a port, because the project has a say in where it listens."""
+    return not isinstance(unit.program, Gunicorn) or (working_folder(layout, unit.runtime) / CONFIGURATION).exists()
+
+
 def _words(layout: Layout, unit: Unit, door: Door | None) -> tuple[str, ...]:
     if not isinstance(unit.program, Gunicorn):
         return command_line(unit.program)
@@ -76,8 +81,7 @@ def _bind(layout: Layout, unit: Unit, door: Door | None) -> tuple[str, ...]:
 
     What a project configures for itself (`reuse_port`) may need a port: where it can, gunicorn gets one.
     """
-    own = not isinstance(unit.program, Gunicorn) or (working_folder(layout, unit.runtime) / CONFIGURATION).exists()
-    address = "" if door is None else f"127.0.0.1:{door.port}" if own else f"unix:{door.socket}"
+    address = "" if door is None else f"127.0.0.1:{door.port}" if needs_port(layout, unit) else f"unix:{door.socket}"
     bind = (f"--bind={address}",) if address else ()
     return (*bind, "--no-control-socket") if _installed(layout, unit, "gunicorn/ctl") else bind
 

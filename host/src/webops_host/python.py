@@ -81,10 +81,13 @@ def install_project(installer: Installer, environment: Path, folder: Path) -> Co
     )
 
 
-def compile_all(environment: Path) -> Command:
-    """Byte-compile what is installed: without it every start of a read-only environment compiles all of it again."""
-    words = ("-m", "compileall", "-q", "-j", "0", str(environment / "lib"))
-    return Command((str(environment / "bin/python"), *words), env={"LANG": "C.UTF-8"}, timeout=300)
+def compile_all(environment: Path, interpreter: Path) -> Command:
+    """Byte-compile what is installed: without it every start of a read-only environment compiles all of it again.
+
+    An interpreter from outside of the environment runs nothing of its packages meanwhile.
+    """
+    words = ("-I", "-m", "compileall", "-q", "-j", "0", str(environment / "lib"))
+    return Command((str(interpreter), *words), env={"LANG": "C.UTF-8"}, timeout=300)
 
 
 def fetch_interpreter(installer: Installer, version: PythonVersion, into: Path) -> Command:

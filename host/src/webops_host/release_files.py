@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from webops_host.errors import NotFound
 from webops_host.layout import Layout
@@ -15,7 +17,10 @@ ENVIRONMENT_NOTE = ".env"  # in a release: the digest of the environment it uses
 
 @dataclass(frozen=True, slots=True)
 class ReleaseFiles:
+    """`remove` takes a release's folder away, or empties it where only root may do more."""
+
     layout: Layout
+    remove: Callable[[Path], int] = remove_tree
 
     def releases(self, name: DeploymentName) -> tuple[int, ...]:
         """Numbers of the releases on disk that are whole, lowest first."""
@@ -30,7 +35,7 @@ class ReleaseFiles:
     def discard(self, name: DeploymentName, release: int) -> int:
         """Remove the release's files, and environments that no other release uses; the bytes freed. Again: 0."""
         self.layout.marker(name, release).unlink(missing_ok=True)  # half removed is never taken for whole
-        freed = remove_tree(self.layout.release(name, release))
+        freed = self.remove(self.layout.release(name, release))
         used = {self._environment(name, number) for number in self._numbers(name)}
         environments = self.layout.home(name) / "envs"
         for folder in environments.iterdir() if environments.is_dir() else ():

@@ -89,6 +89,19 @@ def run_binary(command: Command, *, limit: int = 64 << 20) -> bytes:
     return b"".join(parts)
 
 
+def stream(command: Command, feed: Callable[[bytes], None], console: Console | None = None) -> Result:
+    """Run to the end, feeding standard output as it is; the result's output is the end of what went to standard error.
+
+    Raises Cancelled, CommandTimedOut, ProgramMissing; a status but 0 is the caller's to judge.
+    """
+    with tempfile.TemporaryFile() as errors:
+        with _started(command, stdout=subprocess.PIPE, stderr=errors) as process:
+            _follow(process, feed, _watcher(command, process.pid, console, None))
+            status = process.wait()
+        errors.seek(max(0, errors.seek(0, os.SEEK_END) - LINE_LIMIT))
+        return Result(status, errors.read().decode(errors="replace"))
+
+
 def spawn(command: Command, *, output: int, pass_fds: tuple[int, ...] = ()) -> subprocess.Popen[bytes]:
     """Start a program that stays, in a session of its own, with both streams on the descriptor `output`.
 

@@ -1,7 +1,7 @@
 """A host behind a Unix socket: checks who speaks and what is asked, then calls the port in this process.
 
 Each connection carries one conversation and has a thread of its own. Calls are logged with who, what and outcome, and
-without any value.
+without any value. Who may ask for what is decided by the user that the kernel names.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from pathlib import Path
 
 from webops_host import files, ports
 from webops_host.daemon import protocol
-from webops_host.errors import BadValue, HostError
+from webops_host.errors import BadValue, Forbidden, HostError
 from webops_host.fences import Fences
-from webops_host.operations import deployment_of, perform
+from webops_host.operations import Operation, deployment_of, perform
 from webops_host.values import Console
 
 log = logging.getLogger("webops.host")
@@ -31,18 +31,31 @@ log = logging.getLogger("webops.host")
 CONVERSATIONS = 256
 PATIENCE = 30.0  # seconds for a request to arrive whole, and for a reader that does not read
 ANSWERS_KEPT = 1024
+LOOK = 0.5  # seconds between looks at whether to stop
+
+Policy = Callable[[int], Callable[[Operation], bool] | None]
+"""What the user of a number may ask for; None for one who may not even speak."""
+
+
+def same_user(uid: int) -> Callable[[Operation], bool] | None:
+    """Everything for the user that the daemon runs as, nothing for others."""
+    return (lambda operation: True) if uid == os.getuid() else None
 
 
 class Server:
     """Serves `host` at `path`. `refused` counts by operation what was not let through."""
 
-    def __init__(self, host: ports.Host, path: Path, fences: Fences) -> None:
+    def __init__(self, host: ports.Host, path: Path, fences: Fences, policy: Policy = same_user) -> None:
         self.refused: Counter[str] = Counter()
-        self._host, self._path, self._fences = host, path, fences
+        self._host, self._path, self._fences, self._policy = host, path, fences, policy
+        self._turn = threading.Lock()
+        self._turn_over = threading.Condition(self._turn)
+        self._active, self._quiet_since = 0, time.monotonic()
         self._answers = _Answers()
         self._room = threading.BoundedSemaphore(CONVERSATIONS)
         self._stopping = threading.Event()
         self._listener: socket.socket | None = None
+        self._own = False  # whether the socket is ours to end
 
     def start(self) -> None:
         """Listen and answer in the background. A socket file left by a dead process is replaced."""
@@ -52,31 +65,67 @@ class Server:
         listener.bind(str(self._path))
         self._path.chmod(0o600)
         listener.listen(128)
+        self._own = True
+        self.serve(listener)
+
+    def serve(self, listener: socket.socket) -> None:
+        """Answer in the background on a socket that listens already, such as one that systemd handed over."""
         self._listener = listener
         threading.Thread(target=self._accept, args=(listener,), name="host-accept", daemon=True).start()
+
+    def leave_if_idle(self, seconds: float) -> bool:
+        """True when nobody has spoken for so long; then nobody is heard any more, and whoever knocks waits for the
+        next daemon on the same socket."""
+        with self._turn:
+            if self._active or time.monotonic() - self._quiet_since < seconds:
+                return False
+            self._stopping.set()
+            return True
 
     def stop(self) -> None:
         """Take no more requests and cancel those under way. Again: nothing."""
         if self._listener is None:
             return
         self._stopping.set()
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
+        if self._own:
+            with contextlib.suppress(OSError):
+                self._listener.shutdown(socket.SHUT_RDWR)
+            self._path.unlink(missing_ok=True)
         self._listener.close()
         self._listener = None
-        self._path.unlink(missing_ok=True)
+
+    def wait(self, seconds: float) -> bool:
+        """Until nobody is answered any more. False when the time ran out."""
+        with self._turn:
+            return self._turn_over.wait_for(lambda: self._active == 0, seconds)
 
     def _accept(self, listener: socket.socket) -> None:
+        listener.setblocking(False)
         while not self._stopping.is_set():
             try:
-                connection, _ = listener.accept()
-            except OSError:
+                if not select.select([listener], [], [], LOOK)[0]:
+                    continue
+                connection = self._accepted(listener)
+            except (OSError, ValueError):
                 if self._stopping.is_set():
                     return
                 time.sleep(0.05)  # out of descriptors: some will come back
                 continue
-            self._room.acquire()
-            threading.Thread(target=self._converse, args=(connection,), name="host-call", daemon=True).start()
+            if connection is not None:
+                self._room.acquire()
+                threading.Thread(target=self._converse, args=(connection,), name="host-call", daemon=True).start()
+
+    def _accepted(self, listener: socket.socket) -> socket.socket | None:
+        """The next caller, unless it was decided to leave: then it stays in the queue for somebody else."""
+        with self._turn:
+            if self._stopping.is_set():
+                return None
+            try:
+                connection, _ = listener.accept()
+            except BlockingIOError:
+                return None
+            self._active += 1
+            return connection
 
     def _converse(self, connection: socket.socket) -> None:
         try:
@@ -89,11 +138,17 @@ class Server:
             self.refused["gone"] += 1
         finally:
             self._room.release()
+            with self._turn:
+                self._active -= 1
+                self._quiet_since = time.monotonic()
+                self._turn_over.notify_all()
 
     def _hear(self, connection: socket.socket) -> bytes | None:
         """The answer to the connection's request; None when there never was a whole one."""
-        if _peer_uid(connection) != os.getuid():
-            return self._refuse("peer", BadValue("You are not the user this host belongs to."))
+        uid = _peer_uid(connection)
+        may = self._policy(uid)
+        if may is None:
+            return self._refuse("peer", Forbidden(f"User {uid} may not speak to this host."))
         try:
             line = _read_line(connection)
             if line is None:
@@ -102,6 +157,8 @@ class Server:
             request = protocol.parse(line)
         except BadValue as error:
             return self._refuse("request", error)
+        if not may(request.operation):
+            return self._refuse("policy", Forbidden(f"User {uid} may not ask for {request.operation.name}."))
         return self._answer(request, line, connection)
 
     def _refuse(self, what: str, error: HostError) -> bytes:

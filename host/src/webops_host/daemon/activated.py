@@ -1,0 +1,79 @@
+"""A daemon on a socket that systemd holds (sd_listen_fds(3)): it starts when somebody knocks, and leaves when nobody has
+for a while.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pwd
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from webops_host import ports
+from webops_host.daemon.server import Policy, Server
+from webops_host.errors import HostError
+from webops_host.fences import Fences
+from webops_host.operations import READS, Operation
+
+FIRST_FD = 3
+PATIENCE = 60.0  # seconds of silence
+LOOK = 5.0
+FAREWELL = 30.0  # seconds that what is under way gets to end
+PANEL, WORKER = "webops", "webops-worker"
+PANEL_MAY = READS | {"processes.start", "processes.stop"}
+"""What the panel's own user may ask for: it looks, and switches on and off. All else is the worker's."""
+
+
+def policy(users: Callable[[str], int | None] | None = None) -> Policy:
+    """The worker may ask for everything, the panel for little, root may look, and nobody else may speak."""
+    find = users or _uid_of
+    panel, worker = find(PANEL), find(WORKER)
+
+    def decide(uid: int) -> Callable[[Operation], bool] | None:
+        if uid == worker:
+            return lambda operation: True
+        if uid == panel:
+            return lambda operation: operation.name in PANEL_MAY
+        return (lambda operation: operation.name in READS) if uid == 0 else None
+
+    return decide
+
+
+def run(make: Callable[[], ports.Host], fences: Path) -> int:
+    """Serve until SIGTERM or silence. 1 when there is no socket, or the host can not be made."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    leave = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: leave.set())
+    try:
+        listener = handed_over()
+        server = Server(make(), Path("/nonexistent"), Fences(fences), policy())
+    except HostError as error:
+        print(f"{error.message} {error.hint}".strip(), file=sys.stderr)  # noqa: T201
+        return 1
+    server.serve(listener)
+    while not leave.wait(LOOK):
+        if server.leave_if_idle(PATIENCE):
+            return 0
+    server.stop()
+    server.wait(FAREWELL)
+    return 0
+
+
+def handed_over() -> socket.socket:
+    """The one socket that systemd passed. Raises HostError."""
+    if os.environ.get("LISTEN_PID") != str(os.getpid()) or os.environ.get("LISTEN_FDS") != "1":
+        raise HostError("No socket was handed over.", hint="Start the .socket unit; it starts this when it is needed.")
+    return socket.socket(fileno=FIRST_FD)
+
+
+def _uid_of(user: str) -> int | None:
+    with suppress(KeyError):
+        return pwd.getpwnam(user).pw_uid
+    return None

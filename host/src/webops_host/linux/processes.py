@@ -1,0 +1,220 @@
+"""Units of deployments on systemd: the `Processes` port, inside hostd."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import time
+from pathlib import Path
+
+from webops_host import files, readiness, runner
+from webops_host.errors import BadValue, CommandFailed, HostError, NotFound
+from webops_host.linux import systemd, units
+from webops_host.linux.people import People
+from webops_host.linux.systemd import Shown
+from webops_host.linux.units import Surroundings, name_of
+from webops_host.names import DeploymentName
+from webops_host.programs import Door
+from webops_host.usage import describe_end
+from webops_host.values import Console, HealthCheck, LogLine, Ready, Unit, UnitRef, UnitState, UnitStatus
+
+FIRST_PORT, PORTS = 10000, 10000  # below those that the kernel gives to outgoing connections
+LOOK = 0.1  # seconds between looks at a unit that is being waited for
+SUFFIXES = (".service", ".socket", ".proxy.service")
+
+
+class LinuxProcesses:
+    """Satisfies `ports.Processes`."""
+
+    def __init__(self, around: Surroundings, people: People) -> None:
+        self._around, self._layout, self._people = around, around.layout, people
+
+    def install(self, unit: Unit) -> None:
+        """Write the unit's files. What systemd knows already in another form is read anew, which is rare: a release
+        has units of its own."""
+        name = name_of(unit.ref)
+        made = units.files(self._around, unit, self._people.user(unit.ref.name), self._port(unit.ref))
+        files.write_whole(self._layout.unit_variables(name), made.variables.encode(), 0o600)
+        changed = False
+        for file, text in made.units.items():
+            path = self._layout.units / file
+            before = path.read_text() if path.exists() else None
+            if before != text:
+                files.write_whole(path, text.encode(), 0o644)
+                changed = changed or before is not None
+        if changed:
+            runner.run(systemd.systemctl("daemon-reload"))
+
+    def start(self, ref: UnitRef) -> None:
+        service = self._service(ref)
+        shown = systemd.show([service])[service]
+        self._want(ref)
+        if shown.active in ("active", "activating", "reloading"):
+            return
+        if shown.active == "failed":
+            runner.run(systemd.systemctl("reset-failed", "--", service), check=False)
+        names = [file for file in self._files(ref) if not file.endswith(".proxy.service")]
+        try:
+            runner.run(systemd.systemctl("start", "--no-block", "--", *names))
+        except CommandFailed as error:
+            raise HostError(f"{ref} could not be started.", hint=str(error.facts.get("last", ""))) from error
+
+    def stop(self, ref: UnitRef) -> None:
+        self._wants(ref).unlink(missing_ok=True)
+        names = self._files(ref)
+        if names:
+            runner.run(systemd.systemctl("stop", "--", *names), check=False)
+
+    def remove(self, ref: UnitRef) -> None:
+        self.stop(ref)
+        names = self._files(ref)
+        for file in names:
+            (self._layout.units / file).unlink(missing_ok=True)
+        self._layout.unit_variables(name_of(ref)).unlink(missing_ok=True)
+        if names:  # a failed unit stays known until this is forgotten
+            runner.run(systemd.systemctl("reset-failed", "--", *names), check=False)
+
+    def status(self, name: DeploymentName) -> tuple[UnitStatus, ...]:
+        refs = {f"{name_of(ref)}.service": ref for ref in self.installed(name)}
+        return tuple(_status(refs[unit], shown) for unit, shown in systemd.show(refs).items() if unit in refs)
+
+    def ready(self, ref: UnitRef, check: HealthCheck, console: Console) -> Ready:
+        service = self._service(ref)
+        door = Door(self._layout.socket(ref), 0) if self.serves(ref) else None
+        return readiness.wait(readiness.Candidate(ref, door, _Watch(ref, service)), check, console)
+
+    def logs(self, name: DeploymentName, *, after: int = 0, limit: int = 500) -> tuple[LogLine, ...]:
+        output = runner.run_binary(systemd.journal(f"wo-{name}--*", after=after, limit=limit))
+        lines = [
+            LogLine(at, at / 1e6, str(units.parse(unit) or unit), text)
+            for at, unit, text in systemd.entries(output)
+            if at > after
+        ]
+        return tuple(lines[:limit] if after else lines[-limit:])
+
+    # --- for the other parts of the host -----------------------------------------------------------------------
+
+    def installed(self, name: DeploymentName) -> tuple[UnitRef, ...]:
+        """Every unit of the deployment that has files here, by release."""
+        found = (units.parse(path.name) for path in self._layout.units.glob(f"wo-{name}--*.service"))
+        mine = {ref for ref in found if ref is not None and ref.name == name}
+        return tuple(sorted(mine, key=lambda ref: (ref.release, ref.kind, ref.index)))
+
+    def serves(self, ref: UnitRef) -> bool:
+        return (self._layout.units / f"{name_of(ref)}.socket").exists()
+
+    def forget(self, name: DeploymentName, release: int | None = None) -> None:
+        """Remove all units of a deployment, or of one of its releases."""
+        for ref in self.installed(name):
+            if release is None or ref.release == release:
+                self.remove(ref)
+
+    def texts(self, name: DeploymentName) -> dict[str, str]:
+        """Its unit files, to read: they hold no variable."""
+        paths = sorted(self._layout.units.glob(f"wo-{name}--*"))
+        return {path.name: path.read_text() for path in paths if path.is_file()}
+
+    # --- parts -------------------------------------------------------------------------------------------------
+
+    def _service(self, ref: UnitRef) -> str:
+        service = f"{name_of(ref)}.service"
+        if not (self._layout.units / service).exists():
+            raise NotFound(f"There is no unit {ref}.", hint="Install it first.")
+        return service
+
+    def _files(self, ref: UnitRef) -> list[str]:
+        names = [f"{name_of(ref)}{suffix}" for suffix in SUFFIXES]
+        return [name for name in names if (self._layout.units / name).exists()]
+
+    def _wants(self, ref: UnitRef) -> Path:
+        """The link by which the unit comes back after the machine was off."""
+        return self._layout.units / f"{units.TARGET}.wants" / f"{name_of(ref)}.service"
+
+    def _want(self, ref: UnitRef) -> None:
+        link = self._wants(ref)
+        link.parent.mkdir(mode=0o755, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            os.symlink(f"../{link.name}", link)
+
+    def _port(self, ref: UnitRef) -> int:
+        """The port of a program that wants one: the same each time, and its own while it is installed."""
+        taken = self._ports()
+        if ref in taken:
+            return taken[ref]
+        used = set(taken.values())
+        start = int(hashlib.sha256(str(ref).encode()).hexdigest()[:8], 16)
+        for step in range(PORTS):
+            port = FIRST_PORT + (start + step) % PORTS
+            if port not in used:
+                return port
+        raise BadValue("No loopback port is free for another program.", hint="Remove a deployment.")
+
+    def _ports(self) -> dict[UnitRef, int]:
+        found = {}
+        for path in self._layout.units.glob("wo-*--*.proxy.service"):
+            ref = units.parse(path.name.removesuffix(".proxy.service"))
+            port = path.read_text().partition("127.0.0.1:")[2].partition('"')[0]
+            if ref is not None and port.isdigit():
+                found[ref] = int(port)
+        return found
+
+
+class _Watch:
+    """How a candidate is, asked of systemd several times a second at most."""
+
+    def __init__(self, ref: UnitRef, service: str) -> None:
+        self._ref, self._service = ref, service
+        self._at, self._shown = 0.0, None
+
+    def status(self) -> UnitStatus:
+        if self._shown is None or time.monotonic() - self._at > LOOK:
+            self._shown, self._at = systemd.show([self._service])[self._service], time.monotonic()
+        status = _status(self._ref, self._shown)
+        if status.state is UnitState.STARTING and status.restarts == 0:
+            return UnitStatus(self._ref, UnitState.RUNNING, status.pid)
+        return status
+
+    @property
+    def ran_out_of_memory(self) -> bool:
+        return self._shown is not None and self._shown.result == "oom-kill"
+
+    _shown: Shown | None
+
+
+def _status(ref: UnitRef, shown: Shown) -> UnitStatus:
+    state = _state(shown)
+    over = state in (UnitState.CRASHED, UnitState.STOPPED)
+    return UnitStatus(
+        ref,
+        state,
+        pid=shown.pid or None,
+        since=shown.since,
+        restarts=shown.restarts,
+        exit_status=shown.exit_status if state is UnitState.CRASHED or shown.restarts else None,
+        reason=_reason(shown) if over else "",
+        memory_bytes=shown.memory_bytes,
+        cpu_seconds=round(shown.cpu_seconds, 2),
+    )
+
+
+def _state(shown: Shown) -> UnitState:
+    if shown.load == "not-found":
+        return UnitState.ABSENT
+    if shown.active == "failed" or shown.sub == "auto-restart":
+        return UnitState.CRASHED
+    if shown.active in ("active", "reloading"):
+        return UnitState.RUNNING
+    return UnitState.STARTING if shown.active == "activating" else UnitState.STOPPED
+
+
+def _reason(shown: Shown) -> str:
+    if shown.result == "oom-kill":
+        return "out of memory"
+    if shown.result == "start-limit-hit":
+        return f"crashed {units.CRASHES} times within a minute; not started again"
+    if shown.result in ("timeout", "watchdog"):
+        return "did not get ready in time"
+    if shown.result == "resources":
+        return "could not be started; the system's log says why"
+    return "" if shown.exit_status is None else describe_end(shown.exit_status)

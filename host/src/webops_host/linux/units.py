@@ -1,0 +1,175 @@
+"""A deployment's unit as files for systemd: a service, and for one that serves a socket that systemd holds.
+
+The name says deployment and release, so a release's units are new to systemd: they need no daemon-reload, which takes
+seconds where there are many. Limits and words stand in the file itself; variables are in a file that only root reads,
+because a unit's own `Environment=` is told to everybody who asks (org.freedesktop.systemd1(5)).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from webops_host import programs
+from webops_host.command import Command
+from webops_host.errors import BadValue
+from webops_host.linux import sandbox, unit_text
+from webops_host.linux.layout import ServerLayout
+from webops_host.names import DeploymentName, ProcessKind
+from webops_host.programs import Door
+from webops_host.values import Gunicorn, Limits, Unit, UnitRef
+
+NAME = re.compile(r"wo-([a-z][a-z0-9-]*?)--(\d+)-([a-z][a-z0-9_-]*)-(\d+)")
+STOP_SECONDS = 35  # more than gunicorn gives its requests
+START_SECONDS = 600  # the health check decides earlier
+CRASHES, WITHIN = 5, 60
+FIREWALL = "webops-firewall.service"
+TARGET = "webops-apps.target"
+WEB_GROUP = "www-data"
+
+
+def name_of(ref: UnitRef) -> str:
+    """Without a suffix. A deployment's name has no two hyphens in a row, so it reads back."""
+    return f"wo-{ref.name}--{ref.release}-{ref.kind}-{ref.index}"
+
+
+def parse(unit: str) -> UnitRef | None:
+    """Which unit of a deployment a systemd unit is; None for any other."""
+    found = NAME.fullmatch(unit.rsplit(".", 1)[0])
+    if found is None:
+        return None
+    try:
+        return UnitRef(DeploymentName(found[1]), int(found[2]), ProcessKind(found[3]), int(found[4]))
+    except BadValue:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What is the same for every unit of the server. `resolvers` are the addresses of its name servers, `allowed`
+    those on private networks that builds may reach."""
+
+    layout: ServerLayout
+    most: Limits = field(default_factory=lambda: Limits(memory_mib=4096, cpu_percent=400, tasks=1024))
+    resolvers: tuple[str, ...] = ()
+    allowed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What is written for a unit: unit files by name, and its variables."""
+
+    units: dict[str, str]
+    variables: str
+
+
+def files(around: Surroundings, unit: Unit, user: str, port: int) -> Files:
+    """The files of a unit that runs as `user`. Raises BadValue, NotFound when the release's source is not there."""
+    layout, name = around.layout, name_of(unit.ref)
+    door = Door(layout.socket(unit.ref), port) if unit.serves else None
+    command = programs.command(layout, unit, door)
+    proxied = unit.serves and programs.needs_port(layout, unit)
+    held = unit.serves and not proxied
+    service = unit_text.unit(
+        {"Unit": _unit(unit, held), "Service": _service(around, unit, user, command, notifies=held)}
+    )
+    made = {f"{name}.service": service}
+    if held:
+        made[f"{name}.socket"] = _socket(layout, unit.ref, f"{name}.service")
+    if proxied:
+        made[f"{name}.socket"] = _socket(layout, unit.ref, f"{name}.proxy.service")
+        made[f"{name}.proxy.service"] = _proxy(unit.ref, port)
+    return Files(made, unit_text.variables(command.env))
+
+
+def _unit(unit: Unit, held: bool) -> Iterator[tuple[str, str]]:
+    ref = unit.ref
+    needed = [FIREWALL, *((f"{name_of(ref)}.socket",) if held else ())]
+    yield "Description", f"WebOps: {ref.name}, release {ref.release}, {ref.kind} {ref.index}"
+    yield "Requires", " ".join(needed)
+    yield "After", " ".join(("network.target", "postgresql.service", *needed))
+    yield "PartOf", TARGET
+    yield "StartLimitIntervalSec", str(WITHIN)
+    yield "StartLimitBurst", str(CRASHES)
+
+
+def _service(
+    around: Surroundings, unit: Unit, user: str, command: Command, *, notifies: bool
+) -> Iterator[tuple[str, str]]:
+    notifies = notifies and isinstance(unit.program, Gunicorn)
+    yield "Type", "notify" if notifies else "exec"
+    if notifies:
+        yield "NotifyAccess", "main"
+    yield "User", user
+    yield "Group", user
+    yield "Slice", "webops-apps.slice"
+    yield "EnvironmentFile", str(around.layout.unit_variables(name_of(unit.ref)))
+    yield "WorkingDirectory", unit_text.text(str(command.cwd))
+    yield "ExecStart", unit_text.exec_words(("/usr/bin/env", "--", *command.argv))
+    yield "KillMode", "mixed"
+    yield "TimeoutStartSec", str(START_SECONDS)
+    yield "TimeoutStopSec", str(STOP_SECONDS)
+    yield "Restart", "always"
+    yield "RestartSec", "1"
+    yield "SyslogIdentifier", name_of(unit.ref)
+    yield from sandbox.LOCKED
+    yield from sandbox.limits(unit.runtime.limits, around.most)
+    yield from sandbox.network(around.resolvers)
+    yield from sandbox.view(
+        around.layout.root, readable=_readable(around.layout, unit), writable=_writable(unit, around)
+    )
+
+
+def _readable(layout: ServerLayout, unit: Unit) -> Iterable[Path]:
+    runtime, name = unit.runtime, unit.ref.name
+    places = [layout.release(name, runtime.release), layout.host / "pythons"]
+    if runtime.environment is not None:
+        places += [layout.own_env(name, runtime.environment), layout.sealed_env(runtime.environment)]
+    return places
+
+
+def _writable(unit: Unit, around: Surroundings) -> Iterable[Path]:
+    return (around.layout.shared(unit.ref.name),)
+
+
+def _socket(layout: ServerLayout, ref: UnitRef, service: str) -> str:
+    """Held by systemd while the service stops and starts. nginx may open it; no other deployment can."""
+    lines = (
+        ("ListenStream", str(layout.socket(ref))),
+        ("SocketUser", "root"),
+        ("SocketGroup", WEB_GROUP),
+        ("SocketMode", "0660"),
+        ("DirectoryMode", "0711"),
+        ("Backlog", "2048"),
+        ("RemoveOnStop", "yes"),
+        ("TriggerLimitIntervalSec", "0"),
+        ("Service", service),
+    )
+    title = (("Description", f"WebOps: where {ref.name}, release {ref.release}, is reached"), ("PartOf", TARGET))
+    return unit_text.unit({"Unit": title, "Socket": lines})
+
+
+def _proxy(ref: UnitRef, port: int) -> str:
+    """For a program that listens on a port of its own choosing: what passes its requests on (systemd-socket-proxyd)."""
+    service = f"{name_of(ref)}.service"
+    lines = (
+        ("Type", "notify"),
+        ("ExecStart", unit_text.exec_words(("/usr/lib/systemd/systemd-socket-proxyd", f"127.0.0.1:{port}"))),
+        ("DynamicUser", "yes"),
+        ("Slice", "webops-apps.slice"),
+        *sandbox.LOCKED,
+        ("PrivateUsers", "yes"),
+        ("MemoryDenyWriteExecute", "yes"),
+        ("IPAddressDeny", "any"),
+        ("IPAddressAllow", "localhost"),
+        ("InaccessiblePaths", " ".join(f"-{path}" for path in sandbox.HIDDEN)),
+    )
+    title = (
+        ("Description", f"WebOps: passes requests on to {ref.name}, release {ref.release}"),
+        ("Requires", service),
+        ("After", service),
+        ("PartOf", TARGET),
+    )
+    return unit_text.unit({"Unit": title, "Service": lines})
