@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socketserver import TCPServer
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
@@ -139,9 +140,14 @@ class GitServer:
     `token`: demand this basic credential, as (user name, token). `redirect_to`: answer everything with a redirect to
     this address, the path appended. `hang`: accept and never answer. `trickle`: send one byte a second. `page`: answer
     everything with this status and body. `only_git_suffix`: redirect a repository's name to the one with `.git`.
+    `name` and `address`, and an `authority` for the certificate, make it one that other machines can reach.
     """
 
     root: Path
+    name: str = "localhost"
+    address: str = "127.0.0.1"
+    wanted_port: int = 0
+    authority: trustme.CA | None = None
     token: tuple[str, str] | None = None
     redirect_to: str = ""
     hang: bool = False
@@ -152,8 +158,8 @@ class GitServer:
     closing: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
-        authority = trustme.CA()
-        certificate = authority.issue_cert("localhost", "127.0.0.1")
+        authority = self.authority or trustme.CA()
+        certificate = authority.issue_cert(self.name, self.address)
         self.ca_pem = authority.cert_pem.bytes().decode()
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         certificate.configure_cert(self.context)
@@ -180,10 +186,10 @@ class GitServer:
     @property
     def git_host(self) -> GitHost:
         """This server as one that repositories may be fetched from, although its address is not public."""
-        return GitHost(HostName("localhost"), self.port, private=True, ca_pem=self.ca_pem)
+        return GitHost(HostName(self.name), self.port, private=True, ca_pem=self.ca_pem)
 
     def url(self, name: str) -> str:
-        return f"https://localhost:{self.port}/{name}"
+        return f"https://{self.name}:{self.port}/{name}"
 
     def repository(self, name: str, files: Mapping[str, Content] | None = None, *, branch: str = "main") -> Repository:
         """A new repository, with a first commit when files are given."""
@@ -211,7 +217,12 @@ class _Listener(ThreadingHTTPServer):
     def __init__(self, owner: GitServer) -> None:
         self.owner = owner
         self.open: set[socket.socket] = set()
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__((owner.address, owner.wanted_port), _Handler)
+
+    def server_bind(self) -> None:
+        """Bind, and ask no name server who this is."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.owner.name, self.server_address[1]
 
     def finish_request(self, request: socket.socket, client_address: object) -> None:  # type: ignore[override]
         try:
