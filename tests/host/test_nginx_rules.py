@@ -1,0 +1,107 @@
+"""The `_redirects` and `_headers` files of static sites become typed values, or notices."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from webops_host.linux.site_rules import HeaderRule, PathPattern, Redirect, Rules, parse
+
+
+def redirects(text: str) -> tuple[Redirect, ...]:
+    rules = parse(text.encode(), None)
+    assert rules.notices == ()
+    return rules.redirects
+
+
+def headers(text: str) -> tuple[HeaderRule, ...]:
+    rules = parse(None, text.encode())
+    assert rules.notices == ()
+    return rules.headers
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("/old /new", Redirect(PathPattern("/old"), "/new")),
+        ("/old /new 302", Redirect(PathPattern("/old"), "/new", 302)),
+        ("/old\t/new\t301!  # moved", Redirect(PathPattern("/old"), "/new", 301, True)),
+        ("/old https://example.com/new#part 308", Redirect(PathPattern("/old"), "https://example.com/new#part", 308)),
+        ("/* /index.html 200", Redirect(PathPattern("/*"), "/index.html", 200)),
+        ("/x/* /x/404.html 404", Redirect(PathPattern("/x/*"), "/x/404.html", 404)),
+        ("/n/:year/:slug/* /b/:slug/:splat?y=1", Redirect(PathPattern("/n/:year/:slug/*"), "/b/:slug/:splat?y=1")),
+        ("/a%20b /c", Redirect(PathPattern("/a%20b"), "/c")),
+        ("/* https://example.com/:splat 301!", Redirect(PathPattern("/*"), "https://example.com/:splat", 301, True)),
+    ],
+)  # fmt: skip
+def test_a_redirect_is_read(line, wanted):
+    assert redirects(line) == (wanted,)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "/old", "old /new", "/old /new 410", "/old /new 3o1", "/old /new 301 Country=au", "/store id=:id /blog/:id 301",
+        "/api/* https://api.example.com/:splat 200", "https://x.example/* /y", "/a/*/b /c", "/old /new/:slug",
+        "/a /b$host", "/a /b{c", "/a$ /b", "/%0d%0a /b", "/a /\x01", "/%2e%2e/x /y", "/a%2fb /y", "/a //evil.example",
+        "/%ff /y", "/:a/:a /y", "//x /y", "/a javascript:alert(1)", "/a /b;c{d", "/a http://user@host/", "/x /y/* 200",
+    ],
+)  # fmt: skip
+def test_inj_08_a_redirect_that_can_not_be_had_is_told_and_left_out(line):
+    rules = parse(f"# first\n{line}\n/kept /here\n".encode(), None)
+    assert [rule.target for rule in rules.redirects] == ["/here"]
+    assert len(rules.notices) == 1
+    assert "_redirects, line 2" in rules.notices[0]
+
+
+def test_fields_are_read_below_their_path():
+    text = "# all\n/*\n  X-Frame-Options: DENY\n  Content-Security-Policy: default-src 'self'; img-src *\n"
+    text += "/a/*.js\n  X-A:b\n"
+    assert headers(text) == (
+        HeaderRule("/*", "X-Frame-Options", "DENY"),
+        HeaderRule("/*", "Content-Security-Policy", "default-src 'self'; img-src *"),
+        HeaderRule("/a/*.js", "X-A", "b"),
+    )
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "Content-Length: 3", "Set-Cookie: a=b", "X y: z", "X-A: $host", "X-A:", "X-A: ü", "no field", "Basic-Auth: a:b",
+        "X-A: a\x7fb", "Transfer-Encoding: chunked", "Location: /x",
+    ],
+)  # fmt: skip
+def test_inj_08_a_field_that_can_not_be_sent_is_told_and_left_out(field):
+    rules = parse(None, f"/*\n  {field}\n  X-Kept: yes\n".encode())
+    assert [rule.name for rule in rules.headers] == ["X-Kept"]
+    assert len(rules.notices) == 1
+    assert "_headers, line 2" in rules.notices[0]
+
+
+def test_a_field_without_a_path_is_told():
+    assert parse(None, b"X-A: b").notices == (
+        "_headers, line 1 was left out: It is neither a path nor a field below one.",
+    )
+
+
+def test_files_that_are_no_text_or_too_much_are_left_out_as_a_whole():
+    assert parse(b"\xff\xfe", None).redirects == ()
+    assert "larger than 64 KiB" in parse(b"/a /b\n" * 20_000, None).notices[0]
+    rules = parse("\n".join(f"/{n} /b" for n in range(400)).encode(), None)
+    assert len(rules.redirects) == 300
+    assert rules.notices == ("_redirects: only the first 300 rules are kept.",)
+
+
+def test_nothing_asks_for_nothing():
+    assert parse(None, None) == Rules()
+
+
+@given(st.binary(max_size=300), st.binary(max_size=300))
+def test_any_bytes_are_read_or_told(one, other):
+    parse(one, other)
+
+
+@given(st.text(st.sampled_from("/ab:*%2eF.? #!012$\t\n"), max_size=200))
+def test_any_words_are_read_or_told(text):
+    parse(text.encode(), text.encode())
