@@ -25,6 +25,11 @@ from webops_host.values import Console, Limits
 PROGRAMS = Path("/opt/webops/current/host")
 PYTHON = "/usr/bin/python3"
 OWN_MIB = 64  # what the job's own interpreter takes beside the work
+SUMMARY = (
+    "Running as unit", "Press ^]", "Finished with result", "Main processes terminated", "Service runtime",
+    "CPU time consumed", "Memory peak", "IP traffic", "IO bytes",
+)  # fmt: skip
+"""How systemd-run's own lines begin."""
 SLACK = 60.0  # seconds after the work's own time limit
 
 
@@ -36,6 +41,7 @@ class Place:
     readable: tuple[Path, ...] = ()
     writable: tuple[Path, ...] = ()
     network: bool = False
+    shares: bool = False  # whether every deployment may read what it makes
     limits: Limits = field(default_factory=lambda: Limits(memory_mib=1024, cpu_percent=200, tasks=512))
     seconds: float = 1800.0
 
@@ -79,6 +85,8 @@ class Jobs:
         yield "BindsTo", "webops-hostd.service"
         yield "TimeoutStopSec", "2"
         yield from sandbox.LOCKED
+        if place.shares:
+            yield "UMask", "0022"
         yield "MemoryMax", f"{memory}M"
         yield "MemorySwapMax", "0"
         yield "CPUQuota", f"{place.limits.cpu_percent}%"
@@ -132,5 +140,6 @@ def _no_answer(operation: Operation, place: Place, ended: runner.Result) -> Host
         )
     if "result: timeout" in ended.output:
         return CommandTimedOut(f"It took longer than {place.seconds:g} s and was stopped.", facts=facts)
-    last = next((line for line in reversed(ended.output.splitlines()) if line.strip()), "")
+    own = [line for line in ended.output.splitlines() if line.strip() and not line.startswith(SUMMARY)]
+    last = own[-1] if own else ""
     return CommandFailed(f"{operation.name} ended without an answer.", hint=last[:300], facts=facts)

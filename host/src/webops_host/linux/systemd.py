@@ -97,4 +97,4 @@ def entries(output: bytes) -> Iterator[tuple[int, str, str]]:
             continue
         message = data.get("MESSAGE")
         shown = bytes(message).decode(errors="replace") if isinstance(message, list) else str(message or "")
-        yield int(data.get("__REALTIME_TIMESTAMP", 0)), str(data.get("_SYSTEMD_UNIT") or data.get("UNIT", "")), shown
+        yield int(data.get("__REALTIME_TIMESTAMP", 0)), str(data.get("UNIT") or data.get("_SYSTEMD_UNIT", "")), shown

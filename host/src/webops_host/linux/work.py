@@ -103,9 +103,15 @@ class LinuxBuilds:
         call = {"name": name, "release": release, "plan": plan}
         reused = any((place / READY).exists() for place in (sealed, own))
         if not reused:
-            host = self._layout.host
-            places = tuple(host / part for part in ("envs", "cache", "pythons", "locks"))
-            build = Place(BUILD_USER, writable=places, network=True, limits=LARGE, seconds=INSTALL_SECONDS)
+            # the whole folder as one mount: files are hard-linked from the cache into the environment
+            build = Place(
+                BUILD_USER,
+                writable=(self._layout.host,),
+                network=True,
+                shares=True,
+                limits=LARGE,
+                seconds=INSTALL_SECONDS,
+            )
             try:
                 self._run("builds.python", build, console, **call)
             except NoWheel:
