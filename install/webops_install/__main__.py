@@ -1,0 +1,5 @@
+"""`python3 -m webops_install`: see `commands`."""
+
+from webops_install.commands import main
+
+main()

@@ -1,0 +1,33 @@
+"""The steps of the setup, in their order. Steps of one row are taken at the same time."""
+
+from __future__ import annotations
+
+from webops_install.engine import Group
+from webops_install.steps import (
+    accounts,
+    certificates,
+    decisions,
+    folders,
+    hardening,
+    packages,
+    postgres,
+    redis,
+    release,
+    services,
+    units,
+    web,
+)
+
+STEPS: tuple[Group, ...] = (
+    (accounts.STEP,),
+    (folders.STEP,),
+    (packages.FIRST_STEP,),
+    (decisions.STEP,),
+    (packages.STEP, release.STEP),
+    (folders.LATE_STEP, redis.STEP, postgres.STEP, certificates.STEP),
+    (postgres.TABLES_STEP,),
+    (units.STEP,),
+    (web.STEP,),
+    (hardening.STEP,),
+    (services.STEP,),
+)

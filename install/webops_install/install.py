@@ -1,0 +1,115 @@
+"""`setup.sh`: from a bare server to the platform, or from one that differs back to what it should be."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import fcntl
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from webops_host.linux import ssh_ports
+
+from webops_install import answers, engine, facts, journal, listening, preflight, settings, source
+from webops_install.answers import Answers
+from webops_install.errors import SetupError
+from webops_install.everything import STEPS
+from webops_install.facts import Facts
+from webops_install.journal import Journal
+from webops_install.machine import Machine
+from webops_install.step import Setup
+
+LOCK = Path("/run/webops-setup.lock")
+
+
+def run(options: argparse.Namespace) -> int:
+    is_root = os.geteuid() == 0
+    writes = is_root and not options.dry_run
+    talk = Journal(journal.LOG if writes else None)
+    took = journal.seconds()
+    machine = Machine(log=talk.note)
+    setup = _prepare(machine, options, talk)
+    _look(setup, talk, is_root=is_root)
+    if options.dry_run:
+        count = engine.rehearse(STEPS, setup, talk.say)
+        talk.say(f"{count} changes would be made. Nothing was changed.")
+        return 0
+    with alone():
+        outcome = engine.run(STEPS, setup, talk)
+    _conclude(setup, talk, outcome, took())
+    return 0
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Only one of these runs at a time. Raises SetupError when another one does."""
+    with LOCK.open("w") as mine:
+        try:
+            fcntl.flock(mine, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SetupError("Another setup or upgrade runs on this server.", hint="Wait for it to end.") from None
+        yield
+
+
+def _prepare(machine: Machine, options: argparse.Namespace, talk: Journal) -> Setup:
+    found = facts.gather(machine)
+    decided = _answers(machine, options, found)
+    machine = dataclasses.replace(machine, env=decided.packages)
+    ports = tuple(sorted({*decided.ssh_ports, *ssh_ports.found()})) or (22,)
+    what = source.read(machine, options.source.resolve())
+    talk.say(f"WebOps {what.version} on {found.system.pretty}: panel at https://{decided.panel}/, sites at *.{decided.domain}")
+    return Setup(machine, decided, found, what, ports)
+
+
+def _answers(machine: Machine, options: argparse.Namespace, found: Facts) -> Answers:
+    typed = {name: getattr(options, name, None) for name in answers.NAMES}
+    told = {
+        **settings.told_before(machine),
+        **(answers.from_file(options.answers) if options.answers else {}),
+        **answers.from_environment(os.environ),
+        **{name: ",".join(value) if isinstance(value, list) else value for name, value in typed.items() if value},
+    }
+    if not options.unattended and not options.dry_run and sys.stdin.isatty():
+        told = answers.ask(told, found.address, _question)
+    return answers.parse(told, found.address)
+
+
+def _question(text: str, default: str) -> str:
+    try:
+        return input(f"{text} [{default}]: ").strip() or default
+    except EOFError:
+        return default
+
+
+def _look(setup: Setup, talk: Journal, *, is_root: bool) -> None:
+    """Raises SetupError when this machine can not become the platform."""
+    look = preflight.Look(
+        facts=setup.facts,
+        answers=setup.answers,
+        listeners=listening.listeners(setup.machine),
+        leads_to=facts.resolve([setup.answers.panel]),
+        addresses=frozenset({setup.facts.address}),
+        newest=max((setup.source.folder / name).stat().st_mtime for name in setup.source.files[:200]),
+        now=time.time(),
+        is_root=is_root,
+        is_booted=setup.machine.exists("/run/systemd/system"),
+    )
+    found = preflight.findings(setup.machine, look)
+    for finding in found:
+        talk.say(f"  {'Stop' if finding.stops else 'Note'}: {finding.text} {finding.hint}".rstrip())
+    if any(finding.stops for finding in found):
+        raise SetupError("Nothing was changed.")
+
+
+def _conclude(setup: Setup, talk: Journal, outcome: engine.Outcome, took: str) -> None:
+    for sentence in setup.skipped:
+        talk.say(f"  SKIPPED: {sentence}")
+    if outcome.changes == 0:
+        talk.say(f"Nothing was changed: everything was as it should be ({took}).")
+    else:
+        talk.say(f"Done: {outcome.changes} changes in {took}.")
+    talk.say(f"\nThe panel: https://{setup.answers.panel}/")

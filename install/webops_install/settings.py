@@ -1,0 +1,102 @@
+"""The files in which the administrator's decisions are kept: `host.toml`, `packages.env`, `panel.env`."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from typing import Any
+
+from webops_host.errors import BadValue
+from webops_host.linux import platform
+from webops_host.linux.platform import Platform
+
+from webops_install.answers import Answers
+from webops_install.machine import Machine
+
+HOST = "/etc/webops/host.toml"
+PACKAGES = "/etc/webops/packages.env"
+PANEL = "/etc/webops/panel.env"
+
+
+def read_host(machine: Machine) -> dict[str, Any]:
+    """The tables of host.toml; none when it is not there or can not be read."""
+    try:
+        return tomllib.loads(machine.text(HOST) or "")
+    except tomllib.TOMLDecodeError:
+        return {}
+
+
+def told_before(machine: Machine) -> dict[str, str]:
+    """What an earlier run was told, as answers."""
+    known = read_host(machine).get("platform", {})
+    texts = {
+        "domain": known.get("domain", ""),
+        "panel": known.get("panel", ""),
+        "email": known.get("acme_email", ""),
+        "acme_server": known.get("acme_server", ""),
+        "acme_ca": known.get("acme_ca", ""),
+        "private": ",".join(known.get("private", ())),
+        "ssh_ports": ",".join(map(str, known.get("ssh_ports", ()))),
+    }
+    told = {name: text for name, text in texts.items() if text}
+    return {**told, **read_environment(machine.text(PACKAGES) or "")}
+
+
+def render_host(answers: Answers, limits: Mapping[str, int], ssh_ports: tuple[int, ...]) -> str:
+    """JSON's texts, numbers and lists are TOML's too."""
+    table = {
+        "domain": answers.domain,
+        "panel": answers.panel,
+        "acme_server": answers.acme_server,
+        "acme_email": answers.email,
+        "acme_ca": answers.acme_ca,
+        "private": list(answers.private),
+        "ssh_ports": list(ssh_ports),
+    }
+    lines = ["# What the administrator decided about this server: docs/operations.md. Written by setup.sh.", "[platform]"]
+    lines += [f"{name} = {json.dumps(value)}" for name, value in table.items()]
+    lines += ["", "# The most that a deployment may be given.", "[limits]"]
+    lines += [f"{name} = {value}" for name, value in limits.items()]
+    return "\n".join(lines) + "\n"
+
+
+def same_platform(first: str | None, second: str) -> bool:
+    """Whether two files say the same, whatever their comments."""
+    try:
+        return first is not None and _platform(first) == _platform(second)
+    except (BadValue, tomllib.TOMLDecodeError):
+        return False
+
+
+def _platform(text: str) -> Platform:
+    return platform.parse(tomllib.loads(text))
+
+
+def render_environment(settings: Mapping[str, str], comment: str) -> str:
+    """The syntax of systemd's EnvironmentFile=, values in double quotes."""
+    lines = [f"# {comment}"]
+    for name, value in settings.items():
+        escaped = value
+        for letter in ("\\", '"', "$", "`"):
+            escaped = escaped.replace(letter, f"\\{letter}")
+        lines.append(f'{name}="{escaped}"')
+    return "\n".join(lines) + "\n"
+
+
+def read_environment(text: str) -> dict[str, str]:
+    """What `render_environment` wrote, and simple lines that a person added."""
+    found = {}
+    for line in text.splitlines():
+        name, equals, value = line.strip().partition("=")
+        if not equals or name.startswith(("#", ";")):
+            continue
+        if len(value) >= 2 and value[0] == value[-1] == '"':
+            value = _unescaped(value[1:-1])
+        found[name] = value
+    return found
+
+
+def _unescaped(text: str) -> str:
+    parts = iter(text)
+    return "".join(next(parts, "") if letter == "\\" else letter for letter in parts)
