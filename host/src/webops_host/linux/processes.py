@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import time
 from pathlib import Path
 
-from webops_host import files, readiness, runner
-from webops_host.errors import BadValue, CommandFailed, HostError, NotFound
+from webops_host import files, programs, readiness, runner
+from webops_host.errors import CommandFailed, HostError, NotFound
 from webops_host.linux import systemd, units
 from webops_host.linux.people import People
+from webops_host.linux.ports import Ports
 from webops_host.linux.systemd import Shown
 from webops_host.linux.units import Surroundings, name_of
 from webops_host.names import DeploymentName
@@ -19,7 +19,6 @@ from webops_host.programs import Door
 from webops_host.usage import describe_end
 from webops_host.values import Console, HealthCheck, LogLine, Ready, Unit, UnitRef, UnitState, UnitStatus
 
-FIRST_PORT, PORTS = 10000, 10000  # below those that the kernel gives to outgoing connections
 LOOK = 0.1  # seconds between looks at a unit that is being waited for
 SUFFIXES = (".service", ".socket", ".proxy.service")
 
@@ -29,12 +28,15 @@ class LinuxProcesses:
 
     def __init__(self, around: Surroundings, people: People) -> None:
         self._around, self._layout, self._people = around, around.layout, people
+        self._reserved = Ports(around.layout.state / "ports.json", _reload_firewall)
 
     def install(self, unit: Unit) -> None:
         """Write the unit's files. What systemd knows already in another form is read anew, which is rare: a release
         has units of its own."""
         name = name_of(unit.ref)
-        made = units.files(self._around, unit, self._people.user(unit.ref.name), self._port(unit.ref))
+        user = self._people.user(unit.ref.name)
+        port = self._port(unit) if unit.serves and programs.needs_port(self._layout, unit) else 0
+        made = units.files(self._around, unit, user, port)
         files.write_whole(self._layout.unit_variables(name), made.variables.encode(), 0o600)
         changed = False
         for file, text in made.units.items():
@@ -109,6 +111,8 @@ class LinuxProcesses:
         for ref in self.installed(name):
             if release is None or ref.release == release:
                 self.remove(ref)
+        if release is None and self._people.knows(name):
+            self._reserved.forget(self._people.uid(name))
 
     def texts(self, name: DeploymentName) -> dict[str, str]:
         """Its unit files, to read: they hold no variable."""
@@ -137,18 +141,12 @@ class LinuxProcesses:
         with contextlib.suppress(FileExistsError):
             os.symlink(f"../{link.name}", link)
 
-    def _port(self, ref: UnitRef) -> int:
+    def _port(self, unit: Unit) -> int:
         """The port of a program that wants one: the same each time, and its own while it is installed."""
         taken = self._ports()
-        if ref in taken:
-            return taken[ref]
-        used = set(taken.values())
-        start = int(hashlib.sha256(str(ref).encode()).hexdigest()[:8], 16)
-        for step in range(PORTS):
-            port = FIRST_PORT + (start + step) % PORTS
-            if port not in used:
-                return port
-        raise BadValue("No loopback port is free for another program.", hint="Remove a deployment.")
+        if unit.ref in taken:
+            return taken[unit.ref]
+        return self._reserved.reserve(self._people.uid(unit.ref.name), taken.values())
 
     def _ports(self) -> dict[UnitRef, int]:
         found = {}
@@ -158,6 +156,10 @@ class LinuxProcesses:
             if ref is not None and port.isdigit():
                 found[ref] = int(port)
         return found
+
+
+def _reload_firewall() -> None:
+    runner.run(systemd.systemctl("reload", "--", units.FIREWALL))
 
 
 class _Watch:

@@ -24,6 +24,8 @@ LOCKED: tuple[Property, ...] = (
     ("LockPersonality", "yes"),
     ("KeyringMode", "private"),
     ("RemoveIPC", "yes"),
+    ("PrivateIPC", "yes"),
+    ("TemporaryFileSystem", "/dev/shm:mode=1777,nosuid,nodev"),  # noqa: S108 - a private one, instead of everybody's
     ("UMask", "0027"),
     ("ProtectSystem", "strict"),
     ("ProtectHome", "yes"),

@@ -80,7 +80,7 @@ def files(around: Surroundings, unit: Unit, user: str, port: int) -> Files:
         made[f"{name}.socket"] = _socket(layout, unit.ref, f"{name}.service")
     if proxied:
         made[f"{name}.socket"] = _socket(layout, unit.ref, f"{name}.proxy.service")
-        made[f"{name}.proxy.service"] = _proxy(unit.ref, port)
+        made[f"{name}.proxy.service"] = _proxy(unit.ref, user, port)
     return Files(made, unit_text.variables(command.env))
 
 
@@ -151,13 +151,17 @@ def _socket(layout: ServerLayout, ref: UnitRef, service: str) -> str:
     return unit_text.unit({"Unit": title, "Socket": lines})
 
 
-def _proxy(ref: UnitRef, port: int) -> str:
-    """For a program that listens on a port of its own choosing: what passes its requests on (systemd-socket-proxyd)."""
+def _proxy(ref: UnitRef, user: str, port: int) -> str:
+    """For a program that listens on a port of its own choosing: what passes its requests on (systemd-socket-proxyd).
+
+    As the deployment's user: nobody else is let through to its port.
+    """
     service = f"{name_of(ref)}.service"
     lines = (
         ("Type", "notify"),
         ("ExecStart", unit_text.exec_words(("/usr/lib/systemd/systemd-socket-proxyd", f"127.0.0.1:{port}"))),
-        ("DynamicUser", "yes"),
+        ("User", user),
+        ("Group", user),
         ("Slice", "webops-apps.slice"),
         *sandbox.LOCKED,
         ("PrivateUsers", "yes"),
