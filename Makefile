@@ -30,7 +30,7 @@ test: check  ## every check and every test
 check:  ## style, types, direction of imports, scripts, migrations, sizes and documentation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(APART) $(BIN)/mypy host/src cli/src control-panel/apps control-panel/config
+	$(APART) $(BIN)/mypy host/src cli/src install control-panel/apps control-panel/config
 	@said=$$($(BIN)/lint-imports) && tail -n 1 <<< "$$said" || { echo "$$said"; exit 1; }
 	$(BIN)/shellcheck $(SCRIPTS)
 	cd control-panel && $(APART) venv/bin/python manage.py makemigrations --check --dry-run
