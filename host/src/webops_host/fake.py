@@ -18,6 +18,7 @@ from typing import Any
 
 from webops_host import ports
 from webops_host.errors import BadValue, Cancelled, FetchFailed, NotFound, NotReady
+from webops_host.fake_databases import FakeDatabases
 from webops_host.fences import FencedHost, Fences, Ports
 from webops_host.names import CommitId, DeploymentName, Digest, GitRef, PythonVersion, RelativePath
 from webops_host.operations import Operation, Values, deployment_of
@@ -101,11 +102,12 @@ class FakeHost(Ports):
         self.sites_up: dict[DeploymentName, Site] = {}
         self.urls: dict[DeploymentName, str] = {}
         self.database_urls: dict[DeploymentName, str] = {}
+        self.databases_here = FakeDatabases(self.database_urls)
         self._lock = threading.RLock()
         self._fences = Fences()
         self._parts: dict[str, Any] = {
             "accounts": _Accounts(self), "sources": _Sources(self), "builds": _Builds(self),
-            "processes": _Processes(self), "sites": _Sites(self), "databases": _Databases(self),
+            "processes": _Processes(self), "sites": _Sites(self), "databases": self.databases_here,
             "meters": _Meters(self), "host": _Itself(self),
         }  # fmt: skip
         self.push(files if files is not None else {"index.html": "<h1>Hello</h1>\n"})
@@ -322,17 +324,6 @@ class _Sites(_Part):
 
     def drain(self, ref: UnitRef, timeout: float) -> bool:
         return True
-
-
-class _Databases(_Part):
-    def ensure(self, name: DeploymentName) -> str:
-        return self.host.database_urls.setdefault(name, f"sqlite:////nowhere/{name}/db.sqlite3")
-
-    def drop(self, name: DeploymentName) -> None:
-        self.host.database_urls.pop(name, None)
-
-    def size(self, name: DeploymentName) -> int:
-        return 4096 if name in self.host.database_urls else 0
 
 
 class _Meters(_Part):

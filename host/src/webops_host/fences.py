@@ -14,6 +14,10 @@ from webops_host.names import DeploymentName
 from webops_host.operations import OPERATIONS, Operation, Values, deployment_of, perform
 
 
+LAST = frozenset({"accounts.remove", "databases.drop"})
+"""With these nothing of a deployment is left on the host that was asked (pgd knows its databases alone)."""
+
+
 class Fences:
     """The highest fence per deployment. With a file it survives a restart."""
 
@@ -103,6 +107,6 @@ class FencedHost(Ports):
         if operation.changes and deployment_of(values) == self._name:
             self._fences.pass_through(self._name, self._fence)
         result = perform(self._host, operation, values)
-        if operation.name == "accounts.remove":
+        if operation.name in LAST:
             self._fences.forget(values["name"])
         return result

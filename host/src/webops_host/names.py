@@ -176,6 +176,14 @@ class Digest(Name):
     rule = "A hexadecimal digest."
 
 
+class DumpId(Name):
+    """Names a dump of a database: when it was begun, and four digits so that two of one second differ."""
+
+    __slots__ = ()
+    pattern = re.compile(r"20\d{6}T\d{6}Z-[0-9a-f]{4}", re.ASCII)
+    rule = "The id of a dump looks like 20260131T235959Z-0a1b."
+
+
 class HostName(Name):
     """A DNS name (RFC 1123), lower case, without a trailing dot; never an address literal."""
 

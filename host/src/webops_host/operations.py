@@ -30,8 +30,8 @@ PORTS: Mapping[str, type] = {
 READS = frozenset(
     {
         "accounts.releases", "sources.listing", "sources.read", "builds.pythons", "processes.status",
-        "processes.ready", "processes.logs", "sites.address", "sites.drain", "databases.size", "meters.disk",
-        "meters.space", "host.describe", "host.explain",
+        "processes.ready", "processes.logs", "sites.address", "sites.drain", "databases.size", "databases.facts",
+        "databases.dumps", "databases.read", "meters.disk", "meters.space", "host.describe", "host.explain",
     }
 )  # fmt: skip
 

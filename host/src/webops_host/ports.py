@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from webops_host.names import CommitId, DeploymentName, PythonVersion, RelativePath
+from webops_host.database_values import DatabaseFacts, Dump, Restored
+from webops_host.names import CommitId, DeploymentName, DumpId, PythonVersion, RelativePath
 from webops_host.values import (
     Console,
     Disk,
@@ -146,16 +147,63 @@ class Sites(Protocol):
 
 
 class Databases(Protocol):
-    """A database for each deployment that wants one."""
+    """A database for each deployment that wants one. What a kind of database can not do raises NotSupported."""
 
     def ensure(self, name: DeploymentName) -> str:
         """Have a database; returns its URL, with a password where there is one. The same URL each time."""
 
+    def rotate(self, name: DeploymentName) -> str:
+        """Have a new password beside the old one; returns the URL with it, which `ensure` gives from now on. The URL
+        before goes on working until `retire`. Again before that: the same new URL."""
+
+    def retire(self, name: DeploymentName) -> None:
+        """End the password before the last `rotate`, and what is still connected with it. Again: nothing."""
+
     def drop(self, name: DeploymentName) -> None:
-        """Remove it with its data. Absent is fine."""
+        """Remove it with its data, its dumps and its roles. Absent is fine."""
 
     def size(self, name: DeploymentName) -> int:
         """Bytes it takes, 0 when absent."""
+
+    def facts(self, name: DeploymentName) -> DatabaseFacts:
+        """What there is to say of it now. Raises NotFound when it is absent."""
+
+    def dump(self, name: DeploymentName, console: Console) -> Dump:
+        """Write all of it to a file of the platform and read that file whole. One that is not good is removed, and
+        those before stay. Again: one more. Raises NotFound, CommandFailed, DiskFull, Cancelled."""
+
+    def dumps(self, name: DeploymentName) -> tuple[Dump, ...]:
+        """Every good dump, newest first."""
+
+    def read(self, name: DeploymentName, dump: DumpId, offset: int) -> bytes:
+        """A piece of the file from there on (at most 1 MiB); nothing at its end. Raises NotFound."""
+
+    def receive(self, name: DeploymentName, dump: DumpId, offset: int, piece: bytes) -> int:
+        """Take a piece of a file that a person uploads; returns how many bytes are there now. The same piece again:
+        nothing. Raises BadValue for a gap, DiskFull."""
+
+    def accept(self, name: DeploymentName, dump: DumpId, console: Console) -> Dump:
+        """Read an uploaded file whole; a good one becomes a dump, any other is removed. Again: the same dump.
+        Raises NotFound, BadValue, CommandFailed, Cancelled."""
+
+    def discard(self, name: DeploymentName, dump: DumpId) -> None:
+        """Remove a dump, or what was received of one. Absent is fine."""
+
+    def restore(self, name: DeploymentName, dump: DumpId, console: Console) -> Restored:
+        """Fill a new database from the dump, as the deployment's own role; when that went well, put it in the place of
+        the one there is, in one switch that ends its connections. The one before is kept, closed, until `confirm` or
+        `revert`; if one is kept already, that one stays. Raises NotFound, BadValue, CommandFailed, DiskFull,
+        Cancelled: then nothing has changed."""
+
+    def clone(self, name: DeploymentName, source: DeploymentName, console: Console) -> Restored:
+        """The same as `restore`, from what the database of `source` holds now. `name` gets a database if it has none.
+        Both must be the platform's own; who may do this is decided above."""
+
+    def revert(self, name: DeploymentName) -> None:
+        """Put the kept database back; what was restored is removed. None kept: nothing."""
+
+    def confirm(self, name: DeploymentName) -> None:
+        """Remove the kept database. None kept: nothing."""
 
 
 class Meters(Protocol):

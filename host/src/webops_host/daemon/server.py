@@ -22,7 +22,7 @@ from pathlib import Path
 from webops_host import files, ports
 from webops_host.daemon import protocol
 from webops_host.errors import BadValue, Forbidden, HostError
-from webops_host.fences import Fences
+from webops_host.fences import LAST, Fences
 from webops_host.operations import Operation, deployment_of, perform
 from webops_host.values import Console
 
@@ -181,7 +181,7 @@ class Server:
             if operation.changes and request.fence is not None and name is not None:
                 self._fences.pass_through(name, request.fence)
             answer = protocol.answer(operation, perform(self._host, operation, values))
-            if operation.name == "accounts.remove" and name is not None:
+            if operation.name in LAST and name is not None:
                 self._fences.forget(name)
             outcome = "ok"
         except HostError as error:

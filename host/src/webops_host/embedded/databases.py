@@ -5,17 +5,21 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
 from webops_host import postgres, runner
 from webops_host.command import Command
-from webops_host.errors import BadValue, CommandFailed, DiskFull
+from webops_host.database_values import DatabaseFacts, Dump, Restored
+from webops_host.errors import BadValue, CommandFailed, DiskFull, NotFound, NotSupported
 from webops_host.files import write_whole
 from webops_host.layout import Layout
-from webops_host.names import DeploymentName
+from webops_host.names import DeploymentName, DumpId
+from webops_host.values import Console
 
 FILE = "db.sqlite3"
+TABLES = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
 BESIDE = ("", "-wal", "-shm", "-journal")
 
 
@@ -55,6 +59,55 @@ class EmbeddedDatabases:
         except (CommandFailed, ValueError):
             return 0
 
+    def facts(self, name: DeploymentName) -> DatabaseFacts:
+        """What there is to say of it now. Raises NotFound when it is absent."""
+        if self._server is not None:
+            raise _not_here()
+        file = self._file(name)
+        if not file.is_file():
+            raise NotFound(f"{name} has no database.", hint="It gets one with its first release.")
+        with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True)) as connection:
+            (tables,) = connection.execute(TABLES).fetchone()
+        return DatabaseFacts(engine="SQLite", version=sqlite3.sqlite_version, bytes=self.size(name), tables=tables)
+
+    def rotate(self, name: DeploymentName) -> str:
+        """There is no password that could change, or the server is not the platform's own."""
+        raise _not_here()
+
+    def retire(self, name: DeploymentName) -> None:
+        """Nothing was ever rotated."""
+
+    def dump(self, name: DeploymentName, console: Console) -> Dump:
+        raise _not_here()
+
+    def dumps(self, name: DeploymentName) -> tuple[Dump, ...]:
+        """None are made."""
+        return ()
+
+    def read(self, name: DeploymentName, dump: DumpId, offset: int) -> bytes:
+        raise _not_here()
+
+    def receive(self, name: DeploymentName, dump: DumpId, offset: int, piece: bytes) -> int:
+        raise _not_here()
+
+    def accept(self, name: DeploymentName, dump: DumpId, console: Console) -> Dump:
+        raise _not_here()
+
+    def discard(self, name: DeploymentName, dump: DumpId) -> None:
+        """There are none."""
+
+    def restore(self, name: DeploymentName, dump: DumpId, console: Console) -> Restored:
+        raise _not_here()
+
+    def clone(self, name: DeploymentName, source: DeploymentName, console: Console) -> Restored:
+        raise _not_here()
+
+    def revert(self, name: DeploymentName) -> None:
+        """Nothing was ever restored."""
+
+    def confirm(self, name: DeploymentName) -> None:
+        """Nothing is kept."""
+
     def _ensure_file(self, name: DeploymentName) -> str:
         """Readers and a writer at once from the start: two releases run beside each other for a while."""
         file = self._file(name)
@@ -86,6 +139,13 @@ class EmbeddedDatabases:
         password = secrets.token_hex(24)
         write_whole(file, password.encode(), 0o600)
         return password
+
+
+def _not_here() -> NotSupported:
+    return NotSupported(
+        "On this computer, databases are plain files (or on a server of your own) without passwords and dumps.",
+        hint="Copy the file while the app is stopped, or use your server's own tools. A WebOps server has both.",
+    )
 
 
 def _ask(command: Command) -> str:
