@@ -1,4 +1,4 @@
-"""What the administrator wants, from options, the environment, a file of answers, what was set up before, and questions.
+"""What the administrator wants: from options, the environment, a file, an earlier setup, and questions.
 
 In this order; the first that says something wins. Every answer is checked here, once.
 """
@@ -15,7 +15,6 @@ from pathlib import Path
 from webops_host.errors import BadValue
 from webops_host.linux.platform import LETS_ENCRYPT, Destination
 from webops_host.names import HostName
-
 from webops_install.errors import SetupError
 
 PREFIX = "WEBOPS_"
@@ -146,7 +145,9 @@ def _email(text: str) -> str:
 
 def _https(text: str) -> str:
     if not re.fullmatch(r"https://[A-Za-z0-9.:\[\]/_-]{1,200}", text):
-        raise SetupError(f"{text!r:.80} is not the address of a certificate authority.", hint="It begins with https://.")
+        raise SetupError(
+            f"{text!r:.80} is not the address of a certificate authority.", hint="It begins with https://."
+        )
     return text
 
 

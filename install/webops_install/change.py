@@ -1,4 +1,4 @@
-"""A change to the machine as a value: named before it is made. Wanted files, folders and links, compared with what is there."""
+"""A change to the machine as a value, named before it is made; and wanted files, folders and links as changes."""
 
 from __future__ import annotations
 
@@ -49,9 +49,7 @@ def folder(machine: Machine, path: str | Path, mode: int = 0o755, owner: Owner =
         yield Change(f"set {path} to {mode:04o} {owner}", lambda: _keep(machine, path, mode, owner))
 
 
-def file(
-    machine: Machine, path: str | Path, content: str, mode: int = 0o644, owner: Owner = ROOT
-) -> Iterator[Change]:
+def file(machine: Machine, path: str | Path, content: str, mode: int = 0o644, owner: Owner = ROOT) -> Iterator[Change]:
     """A file with exactly this content, mode and owner, written beside its place and renamed into it."""
     if machine.text(path) != content:
         verb = "change" if machine.exists(path) else "write"

@@ -48,8 +48,12 @@ def _setup(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--panel", help="name of the panel (panel.<domain>)")
     parser.add_argument("--email", help="for notices about certificates")
     parser.add_argument("--acme-server", help="directory of the certificate authority (Let's Encrypt)")
-    parser.add_argument("--acme-ca", metavar="FILE", help="certificates that vouch for that server, when it is a private one")
-    parser.add_argument("--private", metavar="HOST:PORT", action="append", help="a private place that fetches and builds may reach")
+    parser.add_argument(
+        "--acme-ca", metavar="FILE", help="certificates that vouch for that server, when it is a private one"
+    )
+    parser.add_argument(
+        "--private", metavar="HOST:PORT", action="append", help="a private place that fetches and builds may reach"
+    )
     parser.set_defaults(run=install.run)
 
 

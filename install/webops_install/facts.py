@@ -24,7 +24,12 @@ class System:
 
     @property
     def is_supported(self) -> bool:
-        return (self.name, self.version) in {("debian", "12"), ("debian", "13"), ("ubuntu", "22.04"), ("ubuntu", "24.04")}
+        return (self.name, self.version) in {
+            ("debian", "12"),
+            ("debian", "13"),
+            ("ubuntu", "22.04"),
+            ("ubuntu", "24.04"),
+        }
 
 
 @dataclass(frozen=True, slots=True)

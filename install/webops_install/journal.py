@@ -12,7 +12,7 @@ LOG = Path("/var/log/webops/setup.log")
 
 
 class Journal:
-    """`say` goes to both, `note` to the file only. A file that can not be written to is done without."""
+    """`say` goes to both, `note` to the file and `show` to the terminal only. A file that can not be written to is done without."""
 
     def __init__(self, path: Path | None, out: TextIO | None = None) -> None:
         self.path = path
@@ -24,7 +24,7 @@ class Journal:
             path.chmod(0o640)
 
     def say(self, text: str = "") -> None:
-        print(text, file=self._out, flush=True)  # noqa: T201 - this is a program for a terminal
+        print(text, file=self._out, flush=True)
         self.note(text)
 
     def note(self, text: str) -> None:

@@ -49,7 +49,7 @@ def _owners(machine: Machine, inodes: set[str]) -> dict[str, tuple[str, int]]:
 
 
 def _held(machine: Machine, pid: int) -> set[str]:
-    held = set()
+    held: set[str] = set()
     folder = machine.at(f"/proc/{pid}/fd")
     try:
         names = os.listdir(folder)
@@ -63,4 +63,3 @@ def _held(machine: Machine, pid: int) -> set[str]:
         if match := re.fullmatch(r"socket:\[(\d+)\]", target):
             held.add(match[1])
     return held
-

@@ -15,10 +15,9 @@ from typing import Protocol
 
 from webops_host import runner
 from webops_host.command import Command
-from webops_host.errors import CommandFailed, HostError
+from webops_host.errors import HostError
 from webops_host.runner import Result
 from webops_host.values import Console
-
 from webops_install.errors import SetupError
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -123,12 +122,13 @@ class Machine:
         timeout: float = 300.0,
         hide: frozenset[str] = frozenset(),
         cwd: Path | None = None,
+        quiet: bool = False,
     ) -> str:
-        """What the program printed. Raises SetupError when it failed."""
+        """What the program printed; `quiet` keeps that out of the log. Raises SetupError when it failed."""
         command = self._command(argv, env, stdin, timeout, hide, cwd)
         self.log(f"$ {command}")
         try:
-            result = self.programs(command, _Log(self.log))
+            result = self.programs(command, None if quiet else Console(lambda line: self.log(f"  {line}")))
         except HostError as error:
             raise SetupError(error.message, hint=error.hint, command=str(command)) from error
         if result.status != 0:
@@ -137,12 +137,16 @@ class Machine:
             raise SetupError(f"{name} failed with status {result.status}.", command=str(command), output=shown)
         return result.output
 
-    def asks(self, *argv: str | Path, env: Mapping[str, str] | None = None, timeout: float = 60.0) -> Result:
+    def asks(
+        self,
+        *argv: str | Path,
+        env: Mapping[str, str] | None = None,
+        timeout: float = 60.0,
+        cwd: Path | None = None,
+    ) -> Result:
         """Ask a program something; its status is the answer. A program that is not there answers 127."""
         try:
-            return self.programs(self._command(argv, env, "", timeout, frozenset(), None), None)
-        except CommandFailed:
-            raise
+            return self.programs(self._command(argv, env, "", timeout, frozenset(), cwd), None)
         except HostError as error:
             return Result(127, error.message)
 
@@ -168,16 +172,3 @@ class Machine:
             timeout=timeout,
             hide=hide,
         )
-
-
-class _Log:
-    """A console that writes into the log file."""
-
-    def __init__(self, log: Callable[[str], None]) -> None:
-        self._log = log
-
-    def emit(self, line: str) -> None:
-        self._log(f"  {line}")
-
-    def cancelled(self) -> bool:
-        return False

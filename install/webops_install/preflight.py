@@ -59,7 +59,7 @@ def _system(look: Look) -> Iterator[Finding]:
     if not look.is_root:
         yield Finding("This must run as root.", "Run it with sudo.", stops=True)
     if not look.is_booted:
-        yield Finding("systemd does not run here.", "A server or virtual machine is needed, not a container image.", stops=True)
+        yield Finding("systemd does not run here.", "Use a server or a virtual machine.", stops=True)
     if (system.name, system.version) == ("ubuntu", "22.04"):
         yield Finding(
             f"{system.pretty} comes with Python 3.10, and WebOps needs 3.11 or newer as the system's own.",
@@ -74,11 +74,15 @@ def _system(look: Look) -> Iterator[Finding]:
 
 def _size(facts: Facts) -> Iterator[Finding]:
     if facts.memory_mib < LEAST_MEMORY_MIB:
-        yield Finding(f"{facts.memory_mib} MiB of memory are too little.", "1 GiB is right for a few sites.", stops=True)
+        yield Finding(
+            f"{facts.memory_mib} MiB of memory are too little.", "1 GiB is right for a few sites.", stops=True
+        )
     elif facts.memory_mib < GOOD_MEMORY_MIB:
         yield Finding(f"{facts.memory_mib} MiB of memory are little.", "Builds of larger sites may need more, or swap.")
     if facts.disk_mib < LEAST_DISK_MIB:
-        yield Finding(f"{facts.disk_mib} MiB of free disk are too little.", "Make 8 GiB free, then run this again.", stops=True)
+        yield Finding(
+            f"{facts.disk_mib} MiB of free disk are too little.", "Make 8 GiB free, then run this again.", stops=True
+        )
     elif facts.disk_mib < GOOD_DISK_MIB:
         yield Finding(f"{facts.disk_mib} MiB of free disk are little.", "8 GiB are better.")
 
@@ -99,7 +103,7 @@ def _names(look: Look) -> Iterator[Finding]:
     record = "AAAA" if ":" in look.facts.address else "A"
     wanted = f"{panel}. {record} {look.facts.address} and *.{look.answers.domain}. {record} {look.facts.address}"
     if not leads:
-        yield Finding(f"The name {panel} leads nowhere yet.", f"Set these records with whoever keeps the domain: {wanted}")
+        yield Finding(f"The name {panel} leads nowhere yet.", f"Set these records of the domain: {wanted}")
     elif not leads <= look.addresses:
         yield Finding(
             f"The name {panel} leads to {', '.join(sorted(leads))}, and not only to this machine.",
@@ -110,7 +114,9 @@ def _names(look: Look) -> Iterator[Finding]:
 def _clock(machine: Machine, look: Look) -> Iterator[Finding]:
     if look.now < look.newest - 86_400:
         today = time.strftime("%Y-%m-%d", time.gmtime(look.now))
-        yield Finding(f"The clock says {today}, which is before these files were made.", "Set it: date --set", stops=True)
+        yield Finding(
+            f"The clock says {today}, which is before these files were made.", "Set it: date --set", stops=True
+        )
     synchronised = machine.asks("timedatectl", "show", "--property=NTPSynchronized", "--value").output.strip()
     if synchronised == "no" and not look.facts.in_container:
         yield Finding("The clock is not synchronised yet.", "Certificates need a right clock; setup turns this on.")
@@ -134,4 +140,4 @@ def _web_server(machine: Machine) -> Iterator[Finding]:
 def _firewalls(machine: Machine) -> Iterator[Finding]:
     for unit in ("ufw", "firewalld"):
         if machine.says_yes("systemctl", "is-active", "--quiet", unit) and machine.exists(f"/usr/sbin/{unit}"):
-            yield Finding(f"The firewall {unit} is active.", "It keeps its word beside ours: let it open ports 80 and 443.")
+            yield Finding(f"The firewall {unit} is active.", "It must let ports 80 and 443 in.")

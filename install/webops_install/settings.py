@@ -10,7 +10,6 @@ from typing import Any
 from webops_host.errors import BadValue
 from webops_host.linux import platform
 from webops_host.linux.platform import Platform
-
 from webops_install.answers import Answers
 from webops_install.machine import Machine
 
@@ -54,7 +53,10 @@ def render_host(answers: Answers, limits: Mapping[str, int], ssh_ports: tuple[in
         "private": list(answers.private),
         "ssh_ports": list(ssh_ports),
     }
-    lines = ["# What the administrator decided about this server: docs/operations.md. Written by setup.sh.", "[platform]"]
+    lines = [
+        "# What was decided about this server: docs/operations.md. Written by setup.sh.",
+        "[platform]",
+    ]
     lines += [f"{name} = {json.dumps(value)}" for name, value in table.items()]
     lines += ["", "# The most that a deployment may be given.", "[limits]"]
     lines += [f"{name} = {value}" for name, value in limits.items()]
@@ -71,6 +73,11 @@ def same_platform(first: str | None, second: str) -> bool:
 
 def _platform(text: str) -> Platform:
     return platform.parse(tomllib.loads(text))
+
+
+def platform_of(machine: Machine) -> Platform:
+    """What was decided about this server. Raises BadValue."""
+    return platform.read(machine.at(HOST))
 
 
 def render_environment(settings: Mapping[str, str], comment: str) -> str:

@@ -15,7 +15,8 @@ from webops_install.source import Source
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """Everything that steps look at. `skipped` gets sentences about what could not be done here, and why."""
+    """Everything that steps look at. `skipped` gets sentences about what could not be done here, and why; `told` what
+    the administrator must hear at the end."""
 
     machine: Machine
     answers: Answers
@@ -23,6 +24,7 @@ class Setup:
     source: Source
     ssh_ports: tuple[int, ...] = (22,)
     skipped: list[str] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
 
     @property
     def release(self) -> Path:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from webops_host.linux.platform import BUILD_UID, CANARY_UID, FETCH_UID
-
 from webops_install.change import Change
 from webops_install.errors import SetupError
 from webops_install.machine import Machine
@@ -50,7 +50,7 @@ def _account(machine: Machine, wanted: Wanted) -> Iterator[Change]:
         )
     for group in wanted.groups:
         if wanted.name not in machine.members(group):
-            yield Change(f"add {wanted.name} to {group}", lambda: machine.run("usermod", "-aG", group, wanted.name))
+            yield Change(f"add {wanted.name} to {group}", partial(machine.run, "usermod", "-aG", group, wanted.name))
 
 
 def _useradd(wanted: Wanted) -> tuple[str, ...]:

@@ -21,13 +21,17 @@ def _plan(setup: Setup) -> Iterator[Change]:
     host = settings.render_host(setup.answers, _limits(setup), setup.ssh_ports)
     if not settings.same_platform(machine.text(HOST), host):
         yield Change(f"write {HOST}", lambda: write(machine, HOST, host))
-    packages = settings.render_environment(setup.answers.packages, "Where packages come from. Read by setup and builds.")
+    packages = settings.render_environment(
+        setup.answers.packages, "Where packages come from. Read by setup and builds."
+    )
     if settings.read_environment(machine.text(PACKAGES) or "") != dict(setup.answers.packages):
         yield Change(f"write {PACKAGES}", lambda: write(machine, PACKAGES, packages))
     else:
         yield from file(machine, PACKAGES, machine.text(PACKAGES) or packages)
     if machine.text(REDIS_KEY) is None:
-        yield Change(f"make {REDIS_KEY}", lambda: write(machine, REDIS_KEY, secrets.token_urlsafe(32) + "\n", 0o600, ROOT))
+        yield Change(
+            f"make {REDIS_KEY}", lambda: write(machine, REDIS_KEY, secrets.token_urlsafe(32) + "\n", 0o600, ROOT)
+        )
     yield from _panel(setup)
 
 
@@ -48,7 +52,9 @@ def _panel(setup: Setup) -> Iterator[Change]:
     machine = setup.machine
     there = settings.read_environment(machine.text(PANEL) or "")
     wanted = {**_made(there), **there, **_addresses(setup)}
-    text = settings.render_environment(wanted, "Settings and keys of panel and worker: docs/settings.md. Never share it.")
+    text = settings.render_environment(
+        wanted, "Settings and keys of panel and worker: docs/settings.md. Never share it."
+    )
     if there != wanted:
         what = "add settings to" if there else "make the keys in"
         yield Change(f"{what} {PANEL}", lambda: write(machine, PANEL, text, 0o640, READERS))

@@ -1,4 +1,4 @@
-"""The machine around the platform: logs with an end, updates by themselves, guessers at ssh kept out, the right time."""
+"""The machine around the platform: logs with an end, updates by themselves, nobody guesses at ssh, the right time."""
 
 from __future__ import annotations
 

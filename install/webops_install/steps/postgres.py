@@ -1,75 +1,78 @@
-"""PostgreSQL: the cluster's settings, the panel's role and database, its tables."""
+"""PostgreSQL: the cluster's settings, who may sign in, the panel's role and database; then the panel's tables."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
-from webops_install import settings, systemd
+from webops_host.errors import HostError
+from webops_host.linux import postgres_hba, postgres_prepare
+from webops_host.linux.postgres_prepare import Found
+from webops_install import panel
 from webops_install.change import Change
-from webops_install.errors import SetupError
 from webops_install.machine import Machine
-from webops_install.settings import PANEL
+from webops_install.panel import as_user
 from webops_install.step import Setup, Step
+from webops_install.steps.release import PYTHON
 
-ROLE = DATABASE = "webops"
-CURRENT = Path("/opt/webops/current")
-
-
-def as_user(user: str, *argv: str | Path) -> tuple[str | Path, ...]:
-    """Words that run a program as a user, without a session."""
-    return ("setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", "--", *argv)
-
-
-def query(machine: Machine, sql: str, database: str = "postgres") -> str:
-    return machine.run(*as_user("postgres", "psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", database), stdin=sql).strip()
+DATABASE = "webops"
 
 
 def _plan(setup: Setup) -> Iterator[Change]:
-    machine = setup.machine
-    if not machine.exists("/usr/bin/psql") or not systemd.is_active(machine, "postgresql.service"):
-        yield Change("start PostgreSQL", lambda: systemd.start(machine, "postgresql.service"))
-    if not machine.exists("/usr/bin/psql"):  # a dry run on a bare machine
-        yield Change("make the panel's role and database", lambda: None)
-        return
-    if query(machine, f"SELECT 1 FROM pg_roles WHERE rolname = '{ROLE}';") != "1":
-        yield Change("make the panel's role", lambda: query(machine, f"CREATE ROLE {ROLE} LOGIN;"))
-    if query(machine, f"SELECT 1 FROM pg_database WHERE datname = '{DATABASE}';") != "1":
-        create = f"CREATE DATABASE {DATABASE} OWNER {ROLE} TEMPLATE template0 ENCODING 'UTF8';"
-        yield Change("make the panel's database", lambda: query(machine, create))
+    if not is_prepared(setup.machine):
+        program = setup.release / "host/pgd.py"
+        prepare = (PYTHON, "-I", setup.machine.at(program), "--prepare")
+        yield Change("prepare PostgreSQL", lambda: setup.machine.run(*prepare))
 
 
-def manage(machine: Machine, release: Path, *words: str, timeout: float = 600.0) -> str:
-    """`manage.py` of a release, as the panel's user, with the panel's settings."""
-    environment = settings.read_environment(machine.text(PANEL) or "")
-    hidden = frozenset(environment[name] for name in ("SECRET_KEY", "ENCRYPTION_KEY", "REDIS_URL") if name in environment)
-    program = as_user("webops", release / "panel/bin/python", "manage.py", *words)
-    folder = machine.at(release / "src/control-panel")
-    return machine.run(*program, env=environment, cwd=folder, timeout=timeout, hide=hidden)
+def is_prepared(machine: Machine) -> bool:
+    """Whether the cluster runs with our settings and rules, and has the panel's database."""
+    found = cluster(machine)
+    if found is None or not found.is_online or not machine.exists(postgres_prepare.STATE / postgres_prepare.RECORD):
+        return False
+    rules = machine.text(found.settings / "pg_hba.conf") or ""
+    wanted = {
+        "pg_hba.conf": postgres_hba.hba(rules),
+        "pg_ident.conf": postgres_hba.ident(),
+        "conf.d/webops.conf": postgres_hba.settings(found.version),
+    }
+    if any(machine.text(found.settings / name) != text for name, text in wanted.items()):
+        return False
+    return query(machine, f"SELECT datallowconn FROM pg_database WHERE datname = '{DATABASE}'") == "t"  # noqa: S608
+
+
+def cluster(machine: Machine) -> Found | None:
+    listed = machine.asks("pg_lsclusters", "--no-header")
+    try:
+        return postgres_prepare.choose(postgres_prepare.parse(listed.output)) if listed.status == 0 else None
+    except HostError:
+        return None
+
+
+def query(machine: Machine, sql: str) -> str:
+    """One value, as PostgreSQL's own superuser; empty when it can not be had."""
+    found = cluster(machine)
+    port = str(found.port if found else 5432)
+    asked = machine.asks(*as_user("postgres", "psql", "-XAtq", "-p", port, "-d", "postgres", "-c", sql))
+    return asked.output.strip() if asked.status == 0 else ""
 
 
 def _plan_tables(setup: Setup) -> Iterator[Change]:
     machine, release = setup.machine, setup.release
-    if not machine.exists(release / "panel/bin/python"):
+    if not machine.exists(release / "panel/bin/python"):  # a dry run
         yield Change("make the panel's tables", lambda: None)
-        return
-    environment = settings.read_environment(machine.text(PANEL) or "")
-    program = as_user("webops", release / "panel/bin/python", "manage.py", "migrate", "--check", "--no-color")
-    checked = machine.programs(
-        machine._command(program, environment, "", 120.0, frozenset(), machine.at(release / "src/control-panel")), None
-    )
-    if checked.status != 0:
-        yield Change("make the panel's tables", lambda: _migrate(machine, release))
+    elif panel.manage_says(machine, "migrate", "--check", "--no-color", release=release).status != 0:
+        yield Change("make the panel's tables", lambda: _bootstrap(setup))
 
 
-def _migrate(machine: Machine, release: Path) -> None:
-    manage(machine, release, "migrate", "--noinput", "--no-color")
-    manage(machine, release, "createcachetable")
+def _bootstrap(setup: Setup) -> None:
+    """What it says is for the end and for no log: the way in for the first owner."""
+    said = panel.manage(setup.machine, "bootstrap", "--no-color", release=setup.release, quiet=True)
+    setup.told.extend(line for line in said.splitlines() if line.strip())
 
 
 def _verify_tables(setup: Setup) -> None:
-    if not setup.machine.exists(setup.release / "panel/bin/python"):
-        raise SetupError("The panel's environment is not there.")
+    """What a run that was broken off left undone after the tables, is done now; else this changes nothing."""
+    _bootstrap(setup)
 
 
 STEP = Step("PostgreSQL", _plan)

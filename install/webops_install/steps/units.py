@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from webops_install import systemd
@@ -72,7 +73,7 @@ def enable(setup: Setup, names: tuple[str, ...] = ENABLED) -> Iterator[Change]:
     there = files(setup.source.folder)
     for name in names:
         if f"{UNITS}/{name}" in there and not systemd.is_enabled(machine, name):
-            yield Change(f"turn {name} on at boot", lambda name=name: _enable(machine, name))
+            yield Change(f"turn {name} on at boot", partial(_enable, machine, name))
 
 
 def _enable(machine: Machine, name: str) -> None:

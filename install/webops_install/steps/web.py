@@ -6,12 +6,16 @@ import hashlib
 import re
 from collections.abc import Iterator
 
-from webops_install import systemd
+from webops_host.linux import nginx_main
+from webops_host.linux.layout import ServerLayout
+from webops_host.linux.nginx_parts import Flavour, Ground, TlsFiles
+from webops_install import settings, systemd
 from webops_install.change import Change, file
 from webops_install.errors import SetupError
 from webops_install.machine import Machine
 from webops_install.step import Setup, Step
 
+UNIT = "nginx.service"
 MAIN = "/etc/nginx/conf.d/webops.conf"
 DEFAULT = "/etc/nginx/sites-enabled/default"
 DEFAULT_FILE = "/etc/nginx/sites-available/default"
@@ -40,11 +44,10 @@ def _plan(setup: Setup) -> Iterator[Change]:
     yield from changes
     if changes or machine.exists(PENDING):
         yield Change("test nginx's configuration and reload it", lambda: _reload(machine, before))
-    for unit in ("nginx.service",):
-        if not systemd.is_enabled(machine, unit):
-            yield Change(f"turn {unit} on at boot", lambda: machine.run("systemctl", "enable", "-q", unit))
-        if not systemd.is_active(machine, unit):
-            yield Change("start nginx", lambda: systemd.start(machine, unit))
+    if not systemd.is_enabled(machine, UNIT):
+        yield Change("turn nginx on at boot", lambda: machine.run("systemctl", "enable", "-q", UNIT))
+    if not systemd.is_active(machine, UNIT):
+        yield Change("start nginx", lambda: systemd.start(machine, UNIT))
 
 
 PENDING = "/var/lib/webops/setup/nginx"
@@ -64,7 +67,9 @@ def _reload(machine: Machine, before: str | None) -> None:
             machine.at(MAIN).unlink(missing_ok=True)
         else:
             machine.at(MAIN).write_text(before)
-        raise SetupError("nginx refuses our configuration; it was taken back.", command="nginx -t", output=tested.output)
+        raise SetupError(
+            "nginx refuses our configuration; it was taken back.", command="nginx -t", output=tested.output
+        )
     if systemd.is_active(machine, "nginx.service"):
         machine.run("systemctl", "reload", "nginx.service")
     else:
@@ -73,45 +78,24 @@ def _reload(machine: Machine, before: str | None) -> None:
 
 
 def render(setup: Setup) -> str:
-    answers = setup.answers
-    return f"""\
-server {{
-    listen 80 default_server;
-    listen [::]:80 default_server;
-    server_name _;
-    location ^~ /.well-known/acme-challenge/ {{ root /var/lib/webops/acme; default_type text/plain; }}
-    location / {{ return 444; }}
-}}
-server {{
-    listen 443 ssl default_server;
-    listen [::]:443 ssl default_server;
-    server_name _;
-    ssl_reject_handshake on;
-}}
-server {{
-    listen 80;
-    listen [::]:80;
-    server_name {answers.panel};
-    location ^~ /.well-known/acme-challenge/ {{ root /var/lib/webops/acme; default_type text/plain; }}
-    location / {{ return 301 https://$host$request_uri; }}
-}}
-server {{
-    listen 443 ssl http2;
-    listen [::]:443 ssl http2;
-    server_name {answers.panel};
-    ssl_certificate /etc/webops/tls/.platform/fullchain.pem;
-    ssl_certificate_key /etc/webops/tls/.platform/privkey.pem;
-    location / {{
-        proxy_pass http://unix:/run/webops/panel.sock;
-        proxy_http_version 1.1;
-        proxy_set_header Host $host;
-        proxy_set_header X-Forwarded-For $remote_addr;
-        proxy_set_header X-Forwarded-Proto https;
-        proxy_buffering off;
-    }}
-}}
-include /etc/webops/nginx/sites/*.conf;
-"""
+    machine = setup.machine
+    platform_tls = ServerLayout().platform_tls
+    files = TlsFiles(platform_tls / "fullchain.pem", platform_tls / "privkey.pem")
+    return nginx_main.text(settings.platform_of(machine), files, Ground(flavour=flavour(machine)))
+
+
+def flavour(machine: Machine) -> Flavour:
+    """What the nginx that is here can do."""
+    version = re.search(r"nginx/(\d+(?:\.\d+)*)", machine.asks("nginx", "-v").output)
+    modules = machine.names("/etc/nginx/modules-enabled")
+    types = machine.text("/etc/nginx/mime.types") or ""
+    known = {name for line in types.splitlines() for name in line.strip().rstrip(";").split()[1:]}
+    return Flavour(
+        version=tuple(int(part) for part in version[1].split(".")) if version else Flavour().version,
+        brotli=sum("brotli" in name for name in modules) >= 2,
+        addresses=("", "[::]:") if machine.exists("/proc/net/if_inet6") else ("",),
+        known=frozenset(known),
+    )
 
 
 STEP = Step("web server", _plan)
