@@ -1,13 +1,15 @@
-"""Serves the panel with uvicorn, on a listening socket that was handed down or on WEBOPS_BIND.
+"""Serves the panel with uvicorn, on a listening socket that was handed down (by `up` or systemd) or on WEBOPS_BIND.
 
 A handed-down socket stays open while the panel restarts, so a request then waits instead of failing.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import sys
+from types import FrameType
 
 import django
 import uvicorn
@@ -15,6 +17,7 @@ from django.conf import settings
 from django.core.checks import Tags, run_checks
 from django.core.exceptions import ImproperlyConfigured
 
+FIRST_FD = 3  # where systemd puts what it hands down (sd_listen_fds(3))
 DRAIN = 5  # seconds that open requests, live streams among them, have at the end
 
 
@@ -29,7 +32,29 @@ def main() -> None:
             sys.exit(f"{message.msg}\n{message.hint or ''}".strip())
     with _listener() as listener:
         _refuse_development_password(listener)
-        uvicorn.Server(_config()).run(sockets=[listener])
+        _Server(_config()).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's own, except that it tells systemd when it is ready and wakes up once a second, not ten times."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        from apps.core import notify
+
+        self._loop, self._woken = asyncio.get_running_loop(), asyncio.Event()
+        await super().startup(sockets=sockets)
+        notify.ready()
+
+    async def main_loop(self) -> None:
+        while not await self.on_tick(0):
+            try:
+                await asyncio.wait_for(self._woken.wait(), timeout=1.0)
+            except TimeoutError:
+                continue
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        self._loop.call_soon_threadsafe(self._woken.set)
 
 
 def _refuse_development_password(listener: socket.socket) -> None:
@@ -61,13 +86,23 @@ def _config() -> uvicorn.Config:
 
 
 def _listener() -> socket.socket:
-    handed = os.environ.pop("WEBOPS_LISTEN_FD", "")
+    handed = os.environ.pop("WEBOPS_LISTEN_FD", "") or _from_systemd()
     if handed:
         return socket.socket(fileno=int(handed))
     name, _, port = settings.ENV.bind.rpartition(":")
     name = name.strip("[]")
     family = socket.AF_INET6 if ":" in name else socket.AF_INET
     return socket.create_server((name, int(port)), family=family, backlog=512)
+
+
+def _from_systemd() -> str:
+    """The number of the one socket that systemd handed to this very process, or nothing."""
+    count, process = os.environ.pop("LISTEN_FDS", ""), os.environ.pop("LISTEN_PID", "")
+    if not count or process != str(os.getpid()):
+        return ""
+    if count != "1":
+        sys.exit(f"systemd handed down {count} sockets; the panel takes one. Look at webops-panel.socket.")
+    return str(FIRST_FD)
 
 
 if __name__ == "__main__":

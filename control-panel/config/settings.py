@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
@@ -69,6 +70,24 @@ TEMPLATES = [
 ]
 
 
+POOL = {
+    "min_size": 0,
+    "max_size": 8,
+    "timeout": 3.0,
+    "max_idle": 300.0,
+    "reconnect_timeout": 1.0,  # then the next who needs one tries; by itself the pool would pause for minutes
+    "num_workers": 1,
+}
+"""Connections of one process. Nothing is kept open for its own sake, and who gets none in time is told so."""
+
+
+def _program() -> str:
+    """What runs here, as the database's list of connections shows it: `serve`, `worker`, `migrate`."""
+    path, *words = sys.argv or [""]
+    name = Path(path).stem
+    return words[0] if name == "manage" and words else name
+
+
 def _database(url: str) -> dict[str, Any]:
     parts = urlsplit(url)
     if parts.scheme == "sqlite":
@@ -82,13 +101,16 @@ def _database(url: str) -> dict[str, Any]:
             },
         }
     if parts.scheme in ("postgres", "postgresql"):
+        socket_folder = parse_qs(parts.query).get("host", [""])[0]
         return {
             "ENGINE": "django.db.backends.postgresql",
             "NAME": unquote(parts.path.lstrip("/")),
             "USER": unquote(parts.username or ""),
             "PASSWORD": unquote(parts.password or ""),
-            "HOST": unquote(parts.hostname or ""),
+            "HOST": unquote(parts.hostname or "") or socket_folder,
             "PORT": str(parts.port or ""),
+            "CONN_HEALTH_CHECKS": True,
+            "OPTIONS": {"application_name": f"webops {_program()}", "connect_timeout": 3, "pool": POOL},
         }
     raise ImproperlyConfigured(
         "DATABASE_URL must begin with sqlite:// or postgres://, for example sqlite:////srv/webops/panel.sqlite3"
@@ -120,7 +142,7 @@ ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_SESSION_REMEMBER = True
-ALLAUTH_TRUSTED_PROXY_COUNT = 1 if PRODUCTION else 0
+ALLAUTH_TRUSTED_PROXY_COUNT = 0  # the address of the connection, which `core.proxy` has put right
 EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
 
 SESSION_COOKIE_NAME = "__Host-webops_session" if PRODUCTION else "webops_session"
@@ -134,7 +156,9 @@ SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 SECURE_HSTS_SECONDS = 63_072_000 if PRODUCTION else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = False
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]  # the names beside the panel's are not the panel's to bind
 SECURE_SSL_REDIRECT = PRODUCTION
+SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if PRODUCTION else None
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
@@ -178,7 +202,11 @@ LOGGING = {
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "stream": sys.stderr}},
     "root": {"handlers": ["console"], "level": "INFO"},
-    "loggers": {name: {"level": "WARNING"} for name in ("celery.app.trace", "celery.worker.strategy")},
+    "loggers": {
+        "celery.app.trace": {"level": "WARNING"},
+        "celery.worker.strategy": {"level": "WARNING"},
+        "psycopg.pool": {"level": "ERROR"},  # whoever asked for the connection says what became of it
+    },
 }
 
 NINJA_PAGINATION_PER_PAGE = 50

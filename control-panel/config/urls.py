@@ -14,3 +14,5 @@ urlpatterns = [
     path("databases/", include("apps.databases.urls")),
     path("", include("apps.deployments.urls")),
 ]
+
+handler500 = "apps.core.views.broken"

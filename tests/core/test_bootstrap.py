@@ -34,13 +34,6 @@ def test_an_account_of_somebody_else_is_enough() -> None:
     assert not User.objects.filter(username="admin").exists()
 
 
-def test_production_gets_no_development_account(settings) -> None:
-    settings.PRODUCTION = True
-    with pytest.raises(Conflict, match="production"):
-        list(bootstrap.prepare())
-    assert not User.objects.exists()
-
-
 @pytest.mark.parametrize("bind", ["0.0.0.0:8800", "[::]:8800", "192.0.2.7:80", "panel.example.org:80"])
 def test_auth_01_the_development_password_is_for_this_computer_only(settings, bind: str) -> None:
     list(bootstrap.prepare())
@@ -54,3 +47,13 @@ def test_auth_01_the_development_password_is_for_this_computer_only(settings, bi
     admin.set_password("correct horse battery staple")
     admin.save()
     bootstrap.refuse_development_password()
+
+
+def test_production_gets_a_link_and_no_account(settings) -> None:
+    settings.PRODUCTION = True
+    settings.ENV = replace(settings.ENV, panel_host="panel.example.org")
+    said = "\n".join(bootstrap.prepare())
+    assert "https://panel.example.org/first-sign-in/" in said
+    assert not User.objects.exists()
+    assert Host.objects.get().kind == "linux"
+    assert list(bootstrap.prepare()) == []  # the link that was given out still works

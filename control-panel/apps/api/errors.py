@@ -17,6 +17,7 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 from pydantic import Field
 
 from apps.core.errors import Refused
+from apps.core.lines import UNREACHABLE
 from webops_host.errors import BadValue, HostError, HostUnreachable
 
 log = logging.getLogger("webops.api")
@@ -152,8 +153,23 @@ def _too_big(request: HttpRequest, error: Exception) -> HttpResponse:
     return answer(request, 413, "The request is larger than 2 MiB.", code="too_large", hint="Send less at once.")
 
 
+def _no_database(request: HttpRequest, error: Exception) -> HttpResponse:
+    log.warning("the database can not be reached: %s", error)
+    response = answer(
+        request,
+        503,
+        "The panel's database can not be reached.",
+        code="database_unreachable",
+        hint="Try again in a moment. What is live goes on serving.",
+    )
+    response["Retry-After"] = "5"
+    return response
+
+
 def _unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
     request_id = getattr(request, "request_id", "")
+    if isinstance(error, UNREACHABLE):
+        return _no_database(request, error)
     log.error("request %s %s %s failed", request_id, request.method, request.path, exc_info=error)
     return answer(
         request,

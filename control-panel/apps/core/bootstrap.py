@@ -1,4 +1,5 @@
-"""What an embedded panel needs before its first page: tables, the first account with its team, the local host.
+"""What a panel needs before its first page: tables, the first account with its team (on a server a one-time link to
+make it with), the local host.
 
 Each function does nothing the second time and says in sentences what it did.
 """
@@ -13,23 +14,21 @@ from django.db import connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 
 from apps.core import audit
+from apps.core.actions import entrances
 from apps.core.checks import DEVELOPMENT_PASSWORD, accounts_with_development_password, is_loopback
 from apps.core.errors import Conflict
-from apps.core.models import Host, HostKind, Membership, Role, Team, User
-
-LOCAL_HOST = "local"
+from apps.core.models import Host, HostKind, Membership, Role, User
 
 
 def prepare() -> Iterator[str]:
-    """Make all of it. Refuses in production, and where others could sign in with the development password."""
-    if settings.PRODUCTION:
-        raise Conflict(
-            "This makes the development account, which a production panel must not have.",
-            hint="Make an account with: python manage.py createsuperuser",
-        )
+    """Make all of it. A production panel gets no account that anybody could know the password of."""
     yield from tables()
-    yield from first_account()
-    yield from local_host()
+    if settings.PRODUCTION:
+        yield from local_host(HostKind.LINUX, "this server")
+        yield from first_link()
+    else:
+        yield from first_account()
+        yield from local_host(HostKind.EMBEDDED, "this computer")
 
 
 def refuse_development_password() -> None:
@@ -58,13 +57,20 @@ def first_account() -> Iterator[str]:
         if User.objects.exists():
             return
         user = User.objects.create_superuser("admin", password=DEVELOPMENT_PASSWORD)
-        team, _ = Team.objects.get_or_create(slug="home", defaults={"name": "Home"})
+        team = entrances.first_team()
         Membership.objects.create(team=team, user=user, role=Role.OWNER)
         audit.record(None, "account.created", team=team, target=user.username)
     yield f"The first account is “admin” with the password “{DEVELOPMENT_PASSWORD}”, owner of the team “{team}”."
 
 
-def local_host() -> Iterator[str]:
-    _, made = Host.objects.get_or_create(name=LOCAL_HOST, defaults={"kind": HostKind.EMBEDDED})
+def first_link() -> Iterator[str]:
+    """A way in for the first owner, while there is no account and no such link that still works."""
+    entrances.first_team()
+    if not User.objects.exists() and not entrances.first_is_given_out():
+        yield from entrances.told(entrances.make(None))
+
+
+def local_host(kind: HostKind, what: str) -> Iterator[str]:
+    _, made = Host.objects.get_or_create(name=settings.ENV.host, defaults={"kind": kind})
     if made:
-        yield "Deployments live on the host “local”: this computer."
+        yield f"Deployments live on the host “{settings.ENV.host}”: {what}."

@@ -4,7 +4,8 @@ Refused                     catch this to catch them all; doors turn it into a p
 ├── Invalid        400      the input is wrong; `fields` says where
 ├── Forbidden      403      the role does not allow it
 ├── Missing        404      there is no such thing, or it is not yours: one answer for both
-└── Conflict       409      it does not fit the present state
+├── Conflict       409      it does not fit the present state
+└── Gone           410      it was there, and its time is over
 """
 
 from __future__ import annotations
@@ -52,3 +53,8 @@ class Missing(Refused):
 class Conflict(Refused):
     status = 409
     code = "conflict"
+
+
+class Gone(Refused):
+    status = 410
+    code = "gone"

@@ -26,3 +26,32 @@ class GitServerForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false"}),
         help_text="Only for a server with its own authority: the certificate in PEM form.",
     )
+
+
+class EntranceForm(forms.Form):
+    """A name and a password of one's own. The name is fixed when the account is there already."""
+
+    username = forms.CharField(
+        label="User name",
+        max_length=150,
+        widget=forms.TextInput(attrs={"autocomplete": "username", "autocapitalize": "none", "spellcheck": "false"}),
+    )
+    password = forms.CharField(
+        label="Password",
+        max_length=1024,
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text="At least 12 characters. A sentence is easier to remember than a puzzle.",
+    )
+    again = forms.CharField(
+        label="The same password again",
+        max_length=1024,
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )
+
+    def clean(self) -> dict[str, object]:
+        given = self.cleaned_data
+        if "again" in given and given.get("password") != given["again"]:
+            self.add_error("again", "This is not the same password.")
+        return given

@@ -28,6 +28,7 @@ OPEN_PAGES = frozenset(
         "account_reset_password_from_key_done",
         "core:healthz",
         "core:favicon",
+        "core:entrance",
     }
 )
 """Routes without a sign-in. Files under /static/ never come this far; the API under /api/v1/ asks for its token."""
@@ -38,6 +39,7 @@ TITLES = {
     403: "Your role does not allow this",
     404: "Not found",
     409: "Not possible right now",
+    410: "This link is over",
     503: "The host does not answer",
 }
 

@@ -51,6 +51,22 @@ class Membership(models.Model):
         ]
 
 
+class SignInLink(models.Model):
+    """A way in that works once: for the first owner of a panel (without a user), or for one who lost their password.
+
+    Only the hash of what is in the link is kept.
+    """
+
+    digest = models.CharField(max_length=64, unique=True)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, null=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "core_sign_in_links"
+
+
 class HostKind(models.TextChoices):
     EMBEDDED = "embedded", "Embedded"
     LINUX = "linux", "Server"

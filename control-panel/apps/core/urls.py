@@ -11,6 +11,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", views.home, name="home"),
     path("healthz", views.healthz, name="healthz"),
     path("favicon.ico", views.favicon, name="favicon"),
+    path("first-sign-in/<str:secret>/", views.entrance, name="entrance"),
     path("account/", views.account, name="account"),
     path("teams/<slug:slug>/", views.team, name="team"),
     path("teams/<slug:slug>/git-servers/", views.git_servers, name="git-servers"),

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import sys
+
+from allauth.account.adapter import get_adapter
 from django.conf import settings
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
 from django.templatetags.static import static
+from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from apps.core import access
 from apps.core.access import Capability
+from apps.core.actions import entrances
 from apps.core.actions import git_servers as servers
 from apps.core.doors import Permissions, Request, permissions, refuse
 from apps.core.errors import Conflict, Invalid
-from apps.core.forms import GitServerForm
+from apps.core.forms import EntranceForm, GitServerForm
+from apps.core.lines import UNREACHABLE
 from apps.core.models import AuditRecord, GitServer, Team
 
 RECORDS_PER_PAGE = 50
@@ -35,9 +42,35 @@ def healthz(request: HttpRequest) -> HttpResponse:
     return HttpResponse("ok\n", content_type="text/plain", headers={"Cache-Control": "no-store"})
 
 
+def broken(request: HttpRequest) -> HttpResponse:
+    """The answer to an error of ours. A database that can not be reached is none: that passes, and is said plainly."""
+    if isinstance(sys.exc_info()[1], UNREACHABLE):
+        return HttpResponse(render_to_string("503.html"), status=503, headers={"Retry-After": "5"})
+    return HttpResponse(render_to_string("500.html"), status=500)
+
+
 @require_safe
 def favicon(request: HttpRequest) -> HttpResponse:
     return redirect(static("favicon.svg"))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@sensitive_post_parameters()
+def entrance(request: HttpRequest, secret: str) -> HttpResponse:
+    """Where a one-time link leads. Looking at the page does not use it up; choosing a password does."""
+    owner = entrances.owner_of(secret)
+    fixed = {"username": owner.username} if owner else {}
+    form = EntranceForm({**request.POST.dict(), **fixed} if request.method == "POST" else None, initial=fixed)
+    if request.method == "POST" and form.is_valid():
+        username, password = form.cleaned_data["username"], form.cleaned_data["password"]
+        try:
+            user = entrances.use(secret, username, password, address=request.META.get("REMOTE_ADDR") or None)
+        except Invalid as error:
+            refuse(form, error)
+        else:
+            get_adapter(request).login(request, user)
+            return redirect("deployments:list")
+    return render(request, "core/entrance.html", {"form": form, "owner": owner}, status=400 if form.errors else 200)
 
 
 @require_safe

@@ -20,6 +20,7 @@ from django.db.models import F, Q
 from apps.core import hosts, queue, work
 from apps.core.bells import Bell, FlagBell
 from apps.core.clock import now
+from apps.core.lines import UNREACHABLE
 from apps.core.models import Host as HostRow
 from apps.deployments import pipeline, reaper, removal, schedules
 from apps.deployments.actions import releases
@@ -117,7 +118,9 @@ class Worker:
                 reaper.reap(self._connect, self.host)
             schedules.run_due(self._connect, self._stopping.is_set, self.host)
             self._take_waiting()
-        except Exception:  # the outer edge: a passing fault of the database must not end the worker
+        except UNREACHABLE as error:
+            log.warning("the database can not be reached; looking again: %s", error)
+        except Exception:  # the outer edge: nothing that passes may end the worker
             log.exception("a look at the waiting rows failed; looking again")
 
     def _due(self) -> bool:
