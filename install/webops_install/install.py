@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import fcntl
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from webops_install import answers, engine, facts, journal, listening, preflight, settings
+from webops_host.linux import ssh_ports
+from webops_install import answers, engine, facts, journal, listening, preflight, settings, source
 from webops_install.answers import Answers
 from webops_install.errors import SetupError
 from webops_install.everything import STEPS
@@ -30,7 +35,32 @@ def run(options: argparse.Namespace) -> int:
     _look(setup, talk, is_root=is_root)
     if options.dry_run:
         count = engine.rehearse(STEPS, setup, talk.say)
-        talk.say(f"WebOps {what.version} on {found.system.pretty}")
+        talk.say(f"{count} changes would be made. Nothing was changed.")
+        return 0
+    with alone():
+        outcome = engine.run(STEPS, setup, talk)
+    _conclude(setup, talk, outcome, took())
+    return 0
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Only one of these runs at a time. Raises SetupError when another one does."""
+    with LOCK.open("w") as mine:
+        try:
+            fcntl.flock(mine, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SetupError("Another setup or upgrade runs on this server.", hint="Wait for it to end.") from None
+        yield
+
+
+def _prepare(machine: Machine, options: argparse.Namespace, talk: Journal) -> Setup:
+    found = facts.gather(machine)
+    decided = _answers(machine, options, found)
+    machine = dataclasses.replace(machine, env=decided.packages)
+    ports = tuple(sorted({*decided.ssh_ports, *ssh_ports.found()})) or (22,)
+    what = source.read(machine, options.source.resolve())
+    talk.say(f"WebOps {what.version} on {found.system.pretty}")
     talk.say(f"  The panel will be at https://{decided.panel}/, sites at *.{decided.domain}")
     return Setup(machine, decided, found, what, ports)
 

@@ -12,7 +12,7 @@ LOG = Path("/var/log/webops/setup.log")
 
 
 class Journal:
-    """`say` goes to both, `note` to the file and `show` to the terminal only. A file that can not be written to is done without."""
+    """`say` goes to both, `note` to the file and `show` to the terminal alone. Without a file there is the terminal."""
 
     def __init__(self, path: Path | None, out: TextIO | None = None) -> None:
         self.path = path
@@ -24,8 +24,11 @@ class Journal:
             path.chmod(0o640)
 
     def say(self, text: str = "") -> None:
-        print(text, file=self._out, flush=True)
+        self.show(text)
         self.note(text)
+
+    def show(self, text: str) -> None:
+        print(text, file=self._out, flush=True)
 
     def note(self, text: str) -> None:
         if self._file is not None:
