@@ -271,18 +271,23 @@ class ProjectLine:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A program to keep running. A unit that `serves` gets a socket and a port, in LISTEN-style variables and $PORT."""
+    """A program to keep running. A unit that `serves` gets a socket and a port, in LISTEN-style variables and $PORT.
+
+    After `sleep_minutes` without a visitor (0: never) a unit that serves may be stopped; the next visitor wakes it.
+    """
 
     ref: UnitRef
     program: Gunicorn | ProjectLine
     runtime: Runtime
     serves: bool = False
+    sleep_minutes: int = 0
 
 
 class UnitState(enum.StrEnum):
     RUNNING = "running"
     STARTING = "starting"
     STOPPED = "stopped"
+    ASLEEP = "asleep"  # stopped for want of visitors; the next one wakes it
     CRASHED = "crashed"  # ended by itself and waits for its next start, or has given up
     ABSENT = "absent"
 

@@ -27,6 +27,7 @@ ENABLED = (
     "webops-apps.target",
     "webops-renew.timer",
     "webops-selftest.timer",
+    "webops-idle.timer",
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,6 +46,7 @@ class Platform:
     acme_ca: str = ""
     private: tuple[Destination, ...] = ()
     ssh_ports: tuple[int, ...] = (22,)
+    addresses: tuple[str, ...] = ()  # under which the world reaches this server
     limits: Limits = field(default_factory=lambda: Limits(memory_mib=4096, cpu_percent=400, tasks=1024))
 
 
@@ -70,9 +72,10 @@ def parse(data: dict[str, Any]) -> Platform:
             acme_ca=str(known.get("acme_ca", "")),
             private=tuple(Destination.parse(text) for text in known.get("private", ())),
             ssh_ports=tuple(_port(number) for number in known.get("ssh_ports", (22,))),
+            addresses=tuple(str(ipaddress.ip_address(text)) for text in known.get("addresses", ())),
             **({"limits": Limits(**limits)} if limits else {}),
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise BadValue(f"host.toml: {error}", hint="See docs/operations.md for its keys.") from None
 
 

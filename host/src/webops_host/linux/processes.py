@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from webops_host import files, programs, readiness, runner
@@ -79,7 +80,8 @@ class LinuxProcesses:
 
     def status(self, name: DeploymentName) -> tuple[UnitStatus, ...]:
         refs = {f"{name_of(ref)}.service": ref for ref in self.installed(name)}
-        return tuple(_status(refs[unit], shown) for unit, shown in systemd.show(refs).items() if unit in refs)
+        found = [_status(refs[unit], shown) for unit, shown in systemd.show(refs).items() if unit in refs]
+        return tuple(self._with_sleep(status) for status in found)
 
     def ready(self, ref: UnitRef, check: HealthCheck, console: Console) -> Ready:
         service = self._service(ref)
@@ -140,6 +142,12 @@ class LinuxProcesses:
         link.parent.mkdir(mode=0o755, exist_ok=True)
         with contextlib.suppress(FileExistsError):
             os.symlink(f"../{link.name}", link)
+
+    def _with_sleep(self, status: UnitStatus) -> UnitStatus:
+        """A unit that is stopped and wanted, while its socket is held, waits for its next visitor."""
+        if status.state is UnitState.STOPPED and self._wants(status.ref).is_symlink() and self.serves(status.ref):
+            return replace(status, state=UnitState.ASLEEP, reason="")
+        return status
 
     def _port(self, unit: Unit) -> int:
         """The port of a program that wants one: the same each time, and its own while it is installed."""

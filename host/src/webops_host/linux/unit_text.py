@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from webops_host.errors import BadValue
 
 Line = tuple[str, str]
-KEY = re.compile(r"[A-Z][A-Za-z0-9]+")
+KEY = re.compile(r"(X-)?[A-Z][A-Za-z0-9]+")
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 NEEDS_ESCAPE = re.compile(r'[\\"$`]')
 

@@ -93,6 +93,8 @@ def _unit(unit: Unit, held: bool) -> Iterator[tuple[str, str]]:
     yield "PartOf", TARGET
     yield "StartLimitIntervalSec", str(WITHIN)
     yield "StartLimitBurst", str(CRASHES)
+    if held and unit.sleep_minutes:
+        yield "X-SleepMinutes", str(unit.sleep_minutes)  # for our own reading
 
 
 def _service(
