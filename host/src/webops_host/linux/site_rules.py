@@ -46,7 +46,7 @@ class PathPattern:
             if not (part == "" or part == "*" or PLACE.fullmatch(part) or SEGMENT.fullmatch(part)):
                 raise BadValue(f"{part!r:.80} can not be part of a path here.")
             if not PLACE.fullmatch(part):
-                _decoded(part)
+                decoded(part)
         if "*" in self._parts()[:-1] or len(set(self.names)) != len(self.names) or "splat" in self.names[:-1]:
             raise BadValue(f"{self.text!r:.80} has a “*” before its end, or a name twice.")
 
@@ -64,18 +64,10 @@ class PathPattern:
     def is_everything(self) -> bool:
         return self.text == "/*"
 
-    @property
-    def is_plain(self) -> bool:
-        return not self.names
-
-    def decoded(self) -> str:
-        """The path of a plain pattern as a web server sees it."""
-        return _decoded(self.text)
-
     def pieces(self) -> Iterator[str | None]:
         """Literal parts, decoded; None where something is caught."""
         for part in self._parts():
-            yield None if part == "*" or PLACE.fullmatch(part) else _decoded(part)
+            yield None if part == "*" or PLACE.fullmatch(part) else decoded(part)
 
     def ends_open(self) -> bool:
         return self.text.endswith("/*")
@@ -121,7 +113,7 @@ class HeaderRule:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"/[A-Za-z0-9._~!&'()+,;=@%/:*-]{0,300}", self.path, re.ASCII):
             raise BadValue(f"{self.path!r:.80} is not a path.", hint="Begin with a slash.")
-        _decoded(self.path)
+        decoded(self.path)
         if not FIELD_NAME.fullmatch(self.name) or not FIELD_VALUE.fullmatch(self.value):
             raise BadValue(f"{self.name!r:.60} has a name or a value that can not be sent.")
         if self.name.lower() in OURS:
@@ -217,7 +209,7 @@ def _headers(lines: list[str], notices: list[str]) -> Iterator[HeaderRule]:
             notices.append(f"_headers, line {number} was left out: {error.message}")
 
 
-def _decoded(text: str) -> str:
+def decoded(text: str) -> str:
     """Percent-encoding undone. What would mean something else afterwards is refused."""
     raw = unquote_to_bytes(text)
     try:
