@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from datetime import timedelta
+
 import pytest
 from django.core.handlers.base import BaseHandler
 from django.db import transaction
@@ -12,8 +15,9 @@ from tests.support.pages import browser, live, release
 
 from apps.api.models import ApiToken
 from apps.core.access import POLICY, Capability
+from apps.core.clock import now
 from apps.core.middleware import OPEN_PAGES
-from apps.core.models import GitServer, Role
+from apps.core.models import GitServer, Role, SignInLink
 from apps.databases.models import Database
 from apps.deployments.models import State
 
@@ -25,6 +29,7 @@ TABLE = {
     "core:home": {"GET": SIGNED_IN, "HEAD": SIGNED_IN},
     "core:healthz": {"GET": OPEN, "HEAD": OPEN},
     "core:favicon": {"GET": OPEN, "HEAD": OPEN},
+    "core:entrance": {"GET": OPEN, "HEAD": OPEN, "POST": OPEN},
     "core:account": {"GET": SIGNED_IN, "HEAD": SIGNED_IN},
     "core:team": READ,
     "core:git-servers": READ | {"POST": Capability.ADMINISTER},
@@ -98,6 +103,8 @@ def world(team, blog, host, owner, mate, viewer, stranger):
     server = GitServer.objects.create(team=team, name="git.acme.example")
     database = Database.objects.create(team=team, host=blog.host, name="blog", engine="sqlite", url="sqlite:///x")
     token = ApiToken.objects.create(user=owner, name="ci", prefix="wo_abcd", digest="d", scope="read")
+    soon = now() + timedelta(hours=1)
+    SignInLink.objects.create(user=owner, digest=hashlib.sha256(b"way-in").hexdigest(), expires_at=soon)
     people = {
         "anonymous": None,
         "stranger": stranger,
@@ -114,7 +121,7 @@ def address(name: str, keys: dict[str, int]) -> str:
     if name in keys:
         extra = {"slug": "acme"} if name.startswith("core:") else {}
         return reverse(name, kwargs={"pk": keys[name], **extra})
-    for kwargs in ({}, {"slug": "acme"}, {"name": "blog"}, {"name": "blog", "number": 1}):
+    for kwargs in ({}, {"secret": "way-in"}, {"slug": "acme"}, {"name": "blog"}, {"name": "blog", "number": 1}):
         try:
             return reverse(name, kwargs=kwargs)
         except NoReverseMatch:

@@ -9,6 +9,7 @@ from pathlib import Path
 from django.conf import settings
 
 from apps.core.models import Host as HostRow
+from apps.core.models import HostKind
 from webops_host import ports
 from webops_host.daemon.client import HostClient
 from webops_host.layout import Layout
@@ -16,8 +17,14 @@ from webops_host.layout import Layout
 Connect = Callable[[HostRow], ports.Host]
 
 
+SERVER_SOCKET = Path("/run/webops/hostd.sock")
+
+
 def _client(row: HostRow) -> ports.Host:
-    return HostClient(Path(row.socket) if row.socket else Layout(settings.ENV.install_path).daemon_socket)
+    if row.kind != HostKind.LINUX:
+        return HostClient(Path(row.socket) if row.socket else Layout(settings.ENV.install_path).daemon_socket)
+    hostd = Path(row.socket) if row.socket else SERVER_SOCKET
+    return HostClient(hostd, elsewhere={"databases": hostd.with_name("pgd.sock")})
 
 
 class _Directory:

@@ -6,7 +6,7 @@ import contextlib
 import secrets
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +25,28 @@ FAREWELL = 40.0  # seconds that a cancelled call may take to end what it started
 
 
 class HostClient(Ports):
-    """Satisfies `ports.Host`. Raises HostUnreachable when the daemon is not there, on each call anew."""
+    """Satisfies `ports.Host`. Raises HostUnreachable when the daemon is not there, on each call anew.
 
-    def __init__(self, socket_path: Path, *, fence: tuple[DeploymentName, int] | None = None) -> None:
+    On a server another daemon has the databases: `elsewhere` says which port is behind which other socket.
+    """
+
+    def __init__(
+        self,
+        socket_path: Path,
+        *,
+        fence: tuple[DeploymentName, int] | None = None,
+        elsewhere: Mapping[str, Path] | None = None,
+    ) -> None:
         super().__init__(self._call)
-        self._path, self._fence = socket_path, fence
+        self._path, self._fence, self._elsewhere = socket_path, fence, elsewhere or {}
 
     def fenced(self, name: DeploymentName, fence: int) -> ports.Host:
-        return HostClient(self._path, fence=(name, fence))
+        return HostClient(self._path, fence=(name, fence), elsewhere=self._elsewhere)
 
     def _call(self, operation: Operation, values: Values) -> Any:
         console: Console | None = values.pop("console", None)
         line = protocol.ask(secrets.token_hex(12), self._fence_for(values), operation, values)
-        with self._connect() as connection:
+        with self._connect(self._elsewhere.get(operation.port, self._path)) as connection:
             try:
                 connection.sendall(line)
                 answer = _Conversation(connection, console, _patience(operation, values)).answer()
@@ -50,11 +59,11 @@ class HostClient(Ports):
             return None
         return self._fence[1]
 
-    def _connect(self) -> socket.socket:
+    def _connect(self, path: Path) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX)
         try:
             connection.settimeout(BUSY)
-            _knock(connection, str(self._path))
+            _knock(connection, str(path))
         except OSError as error:
             connection.close()
             raise _unreachable("The host's daemon is not running.") from error
