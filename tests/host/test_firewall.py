@@ -13,7 +13,7 @@ import pytest
 from tests.host.test_addresses import CLASSES, PUBLIC, SPELLINGS
 
 from webops_host.errors import BadValue
-from webops_host.linux import firewall, firewall_load, ssh_ports
+from webops_host.linux import firewall, firewall_load, resolvers, ssh_ports
 from webops_host.linux.firewall import Rules
 from webops_host.linux.platform import Destination
 
@@ -117,10 +117,12 @@ def test_a_port_is_permitted_by_numbers_alone():
 # --- facts -----------------------------------------------------------------------------------------------------
 
 
-def test_name_servers_as_resolv_conf_names_them():
-    text = "# nameserver 9.9.9.9\nsearch a.test\nnameserver 127.0.0.53\nnameserver fe80::1%eth0\nnameserver nonsense\n"
-    assert list(map(str, firewall_load.resolvers(text))) == ["127.0.0.53", "fe80::1"]
-    assert list(map(str, firewall_load.resolvers(""))) == ["127.0.0.1"]
+def test_name_servers_as_resolv_conf_names_them(tmp_path: Path):
+    (tmp_path / "resolv.conf").write_text(
+        "# nameserver 9.9.9.9\nsearch a.test\nnameserver 127.0.0.53\nnameserver fe80::1%eth0\nnameserver nonsense\n"
+    )
+    assert resolvers.read(tmp_path / "resolv.conf") == ("127.0.0.53", "fe80::1")
+    assert resolvers.read(tmp_path / "none") == ()
 
 
 def test_private_places_by_all_their_addresses_and_unknown_ones_stay_closed():

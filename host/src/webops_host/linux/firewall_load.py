@@ -16,12 +16,11 @@ from pathlib import Path
 
 from webops_host import files, runner
 from webops_host.errors import BadValue, HostError
-from webops_host.linux import firewall, platform, ssh_ports
+from webops_host.linux import firewall, platform, resolvers, ssh_ports
 from webops_host.linux.firewall import Address, Rules
 from webops_host.linux.layout import ServerLayout
 from webops_host.linux.platform import UIDS, Destination, Platform
 
-RESOLV_CONF = Path("/etc/resolv.conf")
 LOADED = Path("/run/webops-firewall/loaded.json")
 OWN_PORTS = ServerLayout().records / "ports.json"
 """What hostd reserved: `{"<uid>": [port, …]}`. Loopback ports of units that listen on a port and not on a socket."""
@@ -68,21 +67,11 @@ def is_loaded(text: str = "") -> bool:
 def facts(server: Platform) -> Rules:
     """What the rules are made from, as the machine says it now."""
     return Rules(
-        resolvers=tuple(resolvers(_text(RESOLV_CONF))),
+        resolvers=tuple(map(ipaddress.ip_address, resolvers.read() or ("127.0.0.1",))),
         private=tuple(resolved(server.private)),
         own_ports=tuple(own_ports(_text(OWN_PORTS))),
         ssh_ports=tuple(sorted({*server.ssh_ports, *ssh_ports.found()})),
     )
-
-
-def resolvers(text: str) -> Iterator[Address]:
-    """The name servers of resolv.conf(5); without one it is this machine."""
-    found = [words[1] for line in text.splitlines() if len(words := line.split()) > 1 and words[0] == "nameserver"]
-    for word in found or ["127.0.0.1"]:
-        try:
-            yield ipaddress.ip_address(word.partition("%")[0])
-        except ValueError:
-            continue
 
 
 def resolved(places: Iterable[Destination], resolver: Resolver | None = None) -> Iterator[tuple[Address, int]]:
