@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from tests.support.machine import until
 
 from webops_host.daemon import activated
+from webops_host.daemon.answers import KEPT as answers_kept
+from webops_host.daemon.answers import Answers
 from webops_host.daemon.client import HostClient
 from webops_host.daemon.server import Server
 from webops_host.errors import Forbidden, HostError
@@ -123,3 +126,27 @@ def test_a_port_stays_with_its_owner_and_is_used_again_by_it(tmp_path: Path) -> 
     ports.forget(20010)
     ports.forget(20010)
     assert ports.reserve(20012, []) == first
+
+
+def test_priv_04_an_answer_outlives_the_daemon_that_gave_it(tmp_path: Path) -> None:
+    done: list[int] = []
+
+    def work() -> bytes:
+        done.append(1)
+        return b"answer"
+
+    for _ in range(2):
+        with closing(Answers(tmp_path / "answers.sqlite3")) as answers:
+            assert answers.once("id-000001", b"line", work) == b"answer"
+    assert len(done) == 1
+    with closing(Answers(tmp_path / "answers.sqlite3")) as answers:
+        assert b"bad_value" in answers.once("id-000001", b"another line", work)
+
+
+def test_old_answers_make_room(tmp_path: Path) -> None:
+    with closing(Answers(tmp_path / "answers.sqlite3")) as answers:
+        for number in range(answers_kept + 5):
+            answers.once(f"id-{number:06d}", b"line", lambda: b"first")
+    with closing(Answers(tmp_path / "answers.sqlite3")) as again:
+        assert again.once("id-000000", b"line", lambda: b"second") == b"second"
+        assert again.once("id-000010", b"line", lambda: b"second") == b"first"

@@ -1,5 +1,5 @@
-"""A daemon on a socket that systemd holds (sd_listen_fds(3)): it starts when somebody knocks, and leaves when nobody has
-for a while.
+"""A daemon on a socket that systemd holds (sd_listen_fds(3)): it starts when somebody knocks, and leaves when nobody
+has for a while.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from webops_host import ports
+from webops_host.daemon.answers import Answers
 from webops_host.daemon.server import Policy, Server
 from webops_host.errors import HostError
 from webops_host.fences import Fences
@@ -45,15 +46,16 @@ def policy(users: Callable[[str], int | None] | None = None) -> Policy:
     return decide
 
 
-def run(make: Callable[[], ports.Host], fences: Path) -> int:
-    """Serve until SIGTERM or silence. 1 when there is no socket, or the host can not be made."""
+def run(make: Callable[[], ports.Host], fences: Path, answers: Path | None = None) -> int:
+    """Serve until SIGTERM or silence. 1 when there is no socket, or the host can not be made. `answers` is a file for
+    what was answered; without one it is forgotten when the daemon leaves."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
     leave = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: leave.set())
     try:
         listener = handed_over()
-        server = Server(make(), Path("/nonexistent"), Fences(fences), policy())
+        server = Server(make(), Path("/nonexistent"), Fences(fences), policy(), Answers(answers))
     except HostError as error:
         print(f"{error.message} {error.hint}".strip(), file=sys.stderr)  # noqa: T201
         return 1

@@ -14,13 +14,13 @@ import socket
 import struct
 import threading
 import time
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import Future
 from pathlib import Path
 
 from webops_host import files, ports
 from webops_host.daemon import protocol
+from webops_host.daemon.answers import Answers
 from webops_host.errors import BadValue, Forbidden, HostError
 from webops_host.fences import LAST, Fences
 from webops_host.operations import Operation, deployment_of, perform
@@ -30,7 +30,6 @@ log = logging.getLogger("webops.host")
 
 CONVERSATIONS = 256
 PATIENCE = 30.0  # seconds for a request to arrive whole, and for a reader that does not read
-ANSWERS_KEPT = 1024
 LOOK = 0.5  # seconds between looks at whether to stop
 
 Policy = Callable[[int], Callable[[Operation], bool] | None]
@@ -45,13 +44,20 @@ def same_user(uid: int) -> Callable[[Operation], bool] | None:
 class Server:
     """Serves `host` at `path`. `refused` counts by operation what was not let through."""
 
-    def __init__(self, host: ports.Host, path: Path, fences: Fences, policy: Policy = same_user) -> None:
+    def __init__(
+        self,
+        host: ports.Host,
+        path: Path,
+        fences: Fences,
+        policy: Policy = same_user,
+        answers: Answers | None = None,
+    ) -> None:
         self.refused: Counter[str] = Counter()
         self._host, self._path, self._fences, self._policy = host, path, fences, policy
         self._turn = threading.Lock()
         self._turn_over = threading.Condition(self._turn)
         self._active, self._quiet_since = 0, time.monotonic()
-        self._answers = _Answers()
+        self._answers = answers or Answers()
         self._room = threading.BoundedSemaphore(CONVERSATIONS)
         self._stopping = threading.Event()
         self._listener: socket.socket | None = None
@@ -70,6 +76,7 @@ class Server:
 
     def serve(self, listener: socket.socket) -> None:
         """Answer in the background on a socket that listens already, such as one that systemd handed over."""
+        listener.setblocking(False)
         self._listener = listener
         threading.Thread(target=self._accept, args=(listener,), name="host-accept", daemon=True).start()
 
@@ -100,7 +107,6 @@ class Server:
             return self._turn_over.wait_for(lambda: self._active == 0, seconds)
 
     def _accept(self, listener: socket.socket) -> None:
-        listener.setblocking(False)
         while not self._stopping.is_set():
             try:
                 if not select.select([listener], [], [], LOOK)[0]:
@@ -220,29 +226,6 @@ class _Remote:
         if not self._gone:
             self._gone = self._stopping.is_set() or _is_closed(self._connection)
         return self._gone
-
-
-class _Answers:
-    """The last answers by request id: the same request again gets the same answer, and is not done twice."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._kept: OrderedDict[str, tuple[bytes, Future[bytes]]] = OrderedDict()
-
-    def once(self, request_id: str, line: bytes, make: Callable[[], bytes]) -> bytes:
-        with self._lock:
-            found = self._kept.get(request_id)
-            if found is None:
-                mine: Future[bytes] = Future()
-                self._kept[request_id] = (line, mine)
-                while len(self._kept) > ANSWERS_KEPT:
-                    self._kept.popitem(last=False)
-        if found is None:
-            mine.set_result(make())
-            return mine.result()
-        if found[0] != line:
-            return protocol.refusal(BadValue("id: this id was used for another request."))
-        return found[1].result()
 
 
 def _is_closed(connection: socket.socket) -> bool:
