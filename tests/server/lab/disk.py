@@ -7,6 +7,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.server.lab import record
 from tests.server.lab.base import base
 from tests.server.lab.places import LabError, cache, host
 from tests.server.lab.prepared import prepared
@@ -74,10 +75,23 @@ class Disk:
 
 def fresh(folder: Path, suite: str, name: str) -> Disk:
     """A disk as a provider hands it out, with the packages that a set-up wants downloaded beforehand."""
-    made = Disk(folder, (prepared(suite), base(suite)))
+    layers = (prepared(suite), base(suite))
+    _drop_others(suite, layers)
+    made = Disk(folder, layers)
     made.mount()
     made.personalise(name)
     return made
+
+
+def _drop_others(suite: str, layers: tuple[Path, ...]) -> None:
+    """Delete bases and downloads of other weeks, when no server and no state stands on them."""
+    states = [json.loads(file.read_text()) for file in snapshots().glob("*/state.json")]
+    used = {lower for state in states for lower in state["lowers"]}
+    used |= {lower for server in record.servers() for lower in server.lowers}
+    for layer in layers:
+        for other in layer.parent.glob(f"{suite}-*"):
+            if other not in layers and str(other) not in used and other.suffix != ".part":
+                shutil.rmtree(other)
 
 
 def thawed(folder: Path, label: str) -> tuple[Disk, str]:

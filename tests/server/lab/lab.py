@@ -12,6 +12,7 @@ from tests.server.lab import record
 from tests.server.lab.disk import Disk, fresh, thawed
 from tests.server.lab.network import Network, forwarding, put_back
 from tests.server.lab.places import LabError, cache, locked, missing
+from tests.server.lab.prepared import prepared
 from tests.server.lab.record import LabRecord, Owner, ServerRecord
 from tests.server.lab.server import Server
 
@@ -53,6 +54,8 @@ class Lab:
 
     def server(self, suite: str = "bookworm", name: str = "", *, state: str = "") -> Server:
         """A new server, booted. With `state` it starts from what was frozen under that label."""
+        if not state:
+            prepared(suite)  # minutes, when it is the first one: nobody waits for the lock meanwhile
         server = Server(self._register(suite, name, state))
         try:
             server.boot()

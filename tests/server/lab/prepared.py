@@ -15,7 +15,7 @@ from tests.server.lab.places import LabError, cache, fingerprint, host, locked
 WANTED = """
     nginx libnginx-mod-http-brotli-filter libnginx-mod-http-brotli-static postgresql redis-server git nftables
     python3-venv python3-pip python3-dev build-essential pkg-config libpq-dev nodejs npm fail2ban unattended-upgrades
-    systemd-timesyncd certbot rsync zstd jq openssl acl logrotate cron gettext
+    python3-systemd systemd-timesyncd certbot rsync zstd jq openssl acl logrotate cron gettext
 """
 ENTER = (
     "systemd-nspawn",

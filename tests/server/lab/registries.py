@@ -15,13 +15,7 @@ COPIED = (
     "UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL", "PIP_DEFAULT_TIMEOUT", "NPM_CONFIG_REGISTRY",
 )  # fmt: skip
 ANCHORED = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT", "NODE_EXTRA_CA_CERTS", "NPM_CONFIG_CAFILE")
-STORE = "/var/cache/webops-lab"
-CACHES = {
-    "PIP_CACHE_DIR": f"{STORE}/pip",
-    "UV_CACHE_DIR": f"{STORE}/uv",
-    "UV_LINK_MODE": "copy",
-    "NPM_CONFIG_CACHE": f"{STORE}/npm",
-}
+STORE = f"{HOME}/.cache"  # of root, in every server the same folder of this machine
 
 
 def registry_variables(environ: Mapping[str, str] = os.environ) -> dict[str, str]:

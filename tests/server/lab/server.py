@@ -23,9 +23,15 @@ BOOT = """
     for group in "$@"; do [ "$group" = -- ] && break; echo $$ > "$group/cgroup.procs"; shift; done; shift
     exec setsid --fork "$@" < /dev/null > "$LOG" 2>&1
 """
+HOSTS, ANCHOR = "/etc/hosts", "/usr/local/share/ca-certificates/lab.crt"
 STORE_FILE = 'mkdir -p "$(dirname "$1")" && cat > "$1" && chmod "$2" "$1"'
 STOP = signal.SIGRTMIN + 4  # how systemd is told to power off
 OF_THE_MACHINE = ("CAP_SYS_MODULE", "CAP_SYS_TIME")  # its kernel and its clock are not the server's to change
+CAREFUL = (
+    "setpriv",
+    f"--bounding-set={','.join('-' + one.removeprefix('CAP_').lower() for one in OF_THE_MACHINE)}",
+    "--",
+)
 UP = ("running", "degraded")
 
 
@@ -73,7 +79,16 @@ class Server:
             self.network.plug(self.space, self.record.index)
         self.groups.make()
         self._start()
-        leader = until(self._find_leader, f"the first process of {self.name}: {self._console()}")
+        self._follow()
+
+    def comes_back(self) -> None:
+        """Wait for a reboot that was begun inside."""
+        until(lambda: not self.running, f"{self.name} to go down", timeout=120)
+        self._follow()
+
+    def _follow(self) -> None:
+        """Find its init, give it what it may have, and wait until everything has started."""
+        leader = until(self._find_leader, f"the first process of {self.name}")
         self._keep(leader)
         self._open_groups()
         state = until(self._is_up, f"{self.name} to have booted", timeout=120, every=0.1)
@@ -88,7 +103,7 @@ class Server:
             *("--quiet", "--boot", "--register=no", "--keep-unit", f"--machine={self.name}"),
             *("--directory", str(self.disk.root), f"--network-namespace-path=/run/netns/{self.space}"),
             *("--resolv-conf=copy-host", "--system-call-filter=bpf", "--capability=all", "--link-journal=no"),
-            *(f"--drop-capability={one}" for one in OF_THE_MACHINE),
+            f"--drop-capability={OF_THE_MACHINE}",
             f"--bind={store()}:{registries.STORE}",
         )
         groups = [str(folder) for folder in self.groups.folders]
@@ -119,11 +134,6 @@ class Server:
 
     def _systemctl(self, word: str) -> Done:
         return self.run(("systemctl", word), check=False)
-
-    def _console(self) -> str:
-        with contextlib.suppress(OSError):
-            return self.disk.log.read_text(errors="replace")[-1000:]
-        return ""
 
     def stop(self) -> None:
         """Shut it down as its owner would. The disk stays."""
@@ -187,7 +197,7 @@ class Server:
         if not self.running:
             raise LabError(f"{self.name} is not running")
         as_user = ("runuser", "-u", user, "--") if user else ()
-        return ("nsenter", "-t", str(self.leader), "-a", "--", *as_user, *words)
+        return (*CAREFUL, "nsenter", "-t", str(self.leader), "-a", "--", *as_user, *words)
 
     def run(
         self,
@@ -230,6 +240,16 @@ class Server:
 
     def read(self, path: str) -> str:
         return self.run(("cat", path)).stdout
+
+    def finds(self, name: str, address: str) -> None:
+        """From now on the server finds this name at this address, as if it were in the DNS."""
+        others = [line for line in self.read(HOSTS).splitlines() if name not in line.split()[1:]]
+        self.write(HOSTS, "\n".join((*others, f"{address}\t{name}", "")))
+
+    def trusts(self, authority: str) -> None:
+        """Add an authority to those of the whole server, as its administrator would."""
+        self.write(ANCHOR, authority)
+        self.run(("update-ca-certificates",))
 
 
 def _numbers(pid: int) -> list[int]:
