@@ -20,6 +20,7 @@ missing() {
     for program in git:git node:nodejs npm:npm chromium:chromium; do
         if ! command -v "${program%%:*}" > /dev/null; then printf '%s ' "${program##*:}"; fi
     done
+    if ! compgen -G "/usr/lib/postgresql/*/bin/initdb" > /dev/null; then printf 'postgresql '; fi
 }
 
 install() {
