@@ -17,7 +17,7 @@ import trustme
 from tests.support.machine import free_ports, until
 from tests.support.raw import Heard, hear
 
-from webops_host.linux import nginx_main, nginx_site
+from webops_host.linux import nginx_control, nginx_main, nginx_site
 from webops_host.linux.layout import ServerLayout
 from webops_host.linux.nginx_parts import Flavour, Ground, TlsFiles
 from webops_host.linux.nginx_site import Front
@@ -105,7 +105,12 @@ class Nginx:
         assert self.process.poll() is None, (self.root / "error.log").read_text()
 
     def reload(self) -> None:
+        before = self.workers()
         subprocess.run(self._words("-s", "reload"), check=True, capture_output=True)
+        until(lambda: self.workers() and not self.workers() & before)
+
+    def workers(self) -> frozenset[int]:
+        return nginx_control.workers(nginx_control.master(self.root / "nginx.pid"))
 
     def stop(self) -> None:
         if self.process is not None:

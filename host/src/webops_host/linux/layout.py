@@ -59,8 +59,13 @@ class ServerLayout(Layout):
     def site_record(self, name: DeploymentName) -> Path:
         return self.records / "sites" / f"{name}.json"
 
+    @property
+    def nginx_sites(self) -> Path:
+        """The folder with a file for each deployment, all of which nginx reads."""
+        return self.settings / "nginx/sites"
+
     def nginx_site(self, name: DeploymentName) -> Path:
-        return self.settings / "nginx/sites" / f"{name}.conf"
+        return self.nginx_sites / f"{name}.conf"
 
     def tls(self, name: DeploymentName) -> Path:
         """The folder with the certificate that nginx serves for the deployment."""

@@ -1,0 +1,67 @@
+"""Which certificate each name gets: an uploaded one, else one from the authority, else the platform's own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from webops_host.certificate_values import CertificateFacts, CertificateSource
+from webops_host.errors import BadValue
+from webops_host.linux import x509
+from webops_host.linux.layout import ServerLayout
+from webops_host.linux.nginx_parts import TlsFiles
+from webops_host.names import HostName
+
+Candidate = tuple[CertificateSource, TlsFiles, CertificateFacts]
+
+
+def chosen(
+    layout: ServerLayout, name: str, hosts: Iterable[HostName], now: float | None = None
+) -> Mapping[HostName, TlsFiles]:
+    """The files for each of a deployment's names."""
+    here = list(candidates(layout, name))
+    moment = time.time() if now is None else now
+    return {host: choose(layout, here, host, moment)[1] for host in hosts}
+
+
+def choose(
+    layout: ServerLayout, here: list[Candidate], host: HostName, now: float
+) -> tuple[CertificateSource, TlsFiles, CertificateFacts | None]:
+    """The first that covers the name and is not over. Otherwise the platform's, whatever it covers: a browser then
+    says that the certificate is for other names, and no visitor's request is lost to a missing file."""
+    for source, files, facts in here:
+        if facts.covers(host) and facts.not_after > now:
+            return source, files, facts
+    platform = next((facts for source, _, facts in here if source is CertificateSource.PLATFORM), None)
+    return CertificateSource.PLATFORM, files_in(layout.platform_tls), platform
+
+
+def candidates(layout: ServerLayout, name: str) -> Iterator[Candidate]:
+    """Those that are there, first the one that counts most. One that can not be read is as if absent."""
+    places = (
+        (CertificateSource.UPLOADED, layout.settings / "tls" / name),
+        (CertificateSource.ACME, lineage(layout, name)),
+        (CertificateSource.PLATFORM, layout.platform_tls),
+    )
+    for source, folder in places:
+        files = files_in(folder)
+        facts = facts_of(files)
+        if facts is not None:
+            yield source, files, facts
+
+
+def files_in(folder: Path) -> TlsFiles:
+    return TlsFiles(folder / "fullchain.pem", folder / "privkey.pem")
+
+
+def lineage(layout: ServerLayout, name: str) -> Path:
+    """Where certbot keeps the newest certificate of a name."""
+    return layout.variable / "certbot/live" / name
+
+
+def facts_of(files: TlsFiles) -> CertificateFacts | None:
+    try:
+        return x509.facts(files.chain.read_bytes()) if files.key.exists() else None
+    except (OSError, BadValue):
+        return None
