@@ -10,7 +10,7 @@ import functools
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from webops_host import git, runner
@@ -27,23 +27,27 @@ ROOM_TO_KEEP = 64 << 20
 KINDS = {"100644": "file", "100755": "file", "100664": "file", "120000": "link", "160000": "submodule"}
 
 
-def listing(mirror: Path, commit: CommitId) -> tuple[Entry, ...]:
+Run = Callable[[Command], bytes]
+"""What runs a command to its end and gives what it printed; another one runs it as another user."""
+
+
+def listing(mirror: Path, commit: CommitId, run: Run = runner.run_binary) -> tuple[Entry, ...]:
     """Every path of a commit in the mirror. Raises NotFound, and BadValue above 50,000 paths."""
-    return tuple(entry for entry, _ in _entries(mirror, commit))
+    return tuple(entry for entry, _ in _entries(mirror, commit, run))
 
 
-def read(mirror: Path, commit: CommitId, paths: Iterable[str]) -> Mapping[str, bytes]:
+def read(mirror: Path, commit: CommitId, paths: Iterable[str], run: Run = runner.run_binary) -> Mapping[str, bytes]:
     """Contents of those of the paths that are regular files of at most 1 MiB, until 32 MiB are full."""
     wanted = set(paths)
     chosen: list[tuple[Entry, str]] = []
     room = MAX_TOTAL
-    for entry, blob in _entries(mirror, commit):
+    for entry, blob in _entries(mirror, commit, run):
         if entry.path in wanted and entry.kind == "file" and entry.size <= min(MAX_FILE, room):
             chosen.append((entry, blob))
             room -= entry.size
     if not chosen:
         return {}
-    stream = runner.run_binary(git.blobs(mirror, (blob for _, blob in chosen)))
+    stream = run(git.blobs(mirror, (blob for _, blob in chosen)))
     contents, place = {}, 0
     for entry, _ in chosen:
         start = stream.index(b"\n", place) + 1
@@ -57,7 +61,7 @@ def lay_out(mirror: Path, commit: CommitId, into: Path) -> None:
 
     Raises NotFound, BadValue for a path that no tree may hold, DiskFull before it begins.
     """
-    entries = [entry for entry, _ in _entries(mirror, commit)]
+    entries = [entry for entry, _ in _entries(mirror, commit, runner.run_binary)]
     _check_room(into.parent, sum(entry.size for entry in entries))
     fresh = into.with_name(f".{into.name}.new")
     for folder in (fresh, into):
@@ -100,9 +104,9 @@ def leads_inside(link: str, base: str) -> bool:
 
 
 @functools.lru_cache(maxsize=2)  # the steps of a release ask several times, and a commit never changes
-def _entries(mirror: Path, commit: CommitId) -> tuple[tuple[Entry, str], ...]:
+def _entries(mirror: Path, commit: CommitId, run: Run) -> tuple[tuple[Entry, str], ...]:
     try:
-        stream = runner.run_binary(git.tree(mirror, commit))
+        stream = run(git.tree(mirror, commit))
     except CommandFailed as error:
         raise NotFound(f"The commit {commit:.12} has not been fetched.", facts={"commit": str(commit)}) from error
     records = stream.split(b"\x00")[:-1]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from webops_host import runner
+from webops_host import django_work, runner
 from webops_host.command import Command
 from webops_host.errors import BadValue, HostError, NotFound
 from webops_host.linux.jobs import Jobs, Place
@@ -24,8 +24,9 @@ from webops_host.linux.people import People, user_of
 from webops_host.linux.platform import FETCH_UID
 from webops_host.linux.processes import LinuxProcesses
 from webops_host.linux.units import WEB_GROUP
-from webops_host.names import DeploymentName
+from webops_host.names import DeploymentName, Digest
 from webops_host.operations import OPERATIONS
+from webops_host.release_files import ENVIRONMENT_NOTE
 from webops_host.values import SiteAddress
 
 FETCH_USER = "webops-fetch"
@@ -111,8 +112,27 @@ class LinuxAccounts:
     # --- for the other parts of the host -----------------------------------------------------------------------
 
     def make_release(self, name: DeploymentName, release: int) -> None:
-        """Have the folder of a release, for its builds to fill. nginx's group is inherited by what they make."""
-        _have(Folder(self._layout.release(name, release), self._people.uid(name), _web_gid(), 0o2750))
+        """Have the folder of a release, for its builds to fill. nginx's group is inherited by what they make.
+
+        The settings overlay is laid in while the folder is still root's alone.
+        """
+        uid, folder = self._people.uid(name), self._layout.release(name, release)
+        if not folder.is_dir():
+            overlay = self._layout.overlay(name, release)
+            folder.mkdir(mode=0o700)
+            django_work.place_overlay(overlay)
+            for path in (*overlay.iterdir(), overlay):
+                path.chmod(0o700 if path == overlay else 0o600)
+                os.chown(path, uid, uid)
+        _have(Folder(folder, uid, _web_gid(), 0o2750))
+
+    def note_environment(self, name: DeploymentName, release: int, digest: Digest) -> None:
+        """Say in the release which environment it uses, without following what its code may have put there."""
+        note = self._layout.release(name, release) / ENVIRONMENT_NOTE
+        with contextlib.suppress(FileExistsError):
+            handle = os.open(note, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644)
+            with os.fdopen(handle, "w") as file:
+                file.write(digest)
 
     # --- parts -------------------------------------------------------------------------------------------------
 

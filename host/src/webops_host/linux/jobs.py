@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,12 +67,21 @@ class Jobs:
             raise _no_answer(operation, place, ended)
         return protocol.result_of(operation, conversation.answer)
 
+    def printed(self, command: Command, place: Place) -> bytes:
+        """What a short program prints there, as it is. Its environment holds no secret. Raises CommandFailed."""
+        unit = f"webops-job-{secrets.token_hex(8)}"
+        words = [f"--setenv={key}={value}" for key, value in command.env.items()]
+        whole = (*self._start(unit, place), "--quiet", *words, "--", *command.argv)
+        return runner.run_binary(replace(command, argv=whole, cwd=None, env=systemd.ENV))
+
     def _words(self, unit: str, place: Place) -> tuple[str, ...]:
+        return (*self._start(unit, place), "--", PYTHON, "-I", str(self._programs / "job.py"))
+
+    def _start(self, unit: str, place: Place) -> tuple[str, ...]:
         properties = [word for key, value in self._properties(place) for word in ("--property", f"{key}={value}")]
         return (
             "/usr/bin/systemd-run", "--pipe", "--wait", "--collect", "--service-type=exec", f"--unit={unit}",
-            "--slice=webops-builds.slice", "--description=WebOps: a job", *properties, "--",
-            PYTHON, "-I", str(self._programs / "job.py"),
+            "--slice=webops-builds.slice", "--description=WebOps: a job", *properties,
         )  # fmt: skip
 
     def _properties(self, place: Place) -> Iterator[sandbox.Property]:

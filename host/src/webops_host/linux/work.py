@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from webops_host import python
+from webops_host import python, trees
+from webops_host.command import Command
 from webops_host.environment import READY
 from webops_host.errors import BadValue, NoWheel
 from webops_host.linux.accounts import FETCH_USER, LinuxAccounts
 from webops_host.linux.jobs import Jobs, Place
 from webops_host.linux.layout import ServerLayout
 from webops_host.linux.people import People
-from webops_host.linux.platform import Platform
 from webops_host.names import CommitId, DeploymentName, PythonVersion, RelativePath
 from webops_host.operations import OPERATIONS
 from webops_host.values import (
@@ -44,6 +44,17 @@ LARGE = Limits(memory_mib=2048, cpu_percent=200, tasks=512)
 INSTALL_SECONDS, NODE_SECONDS = 3600.0, 3600.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """Runs git where it can read one mirror and nothing else. Two of the same place are the same."""
+
+    jobs: Jobs
+    place: Place
+
+    def __call__(self, command: Command) -> bytes:
+        return self.jobs.printed(command, self.place)
+
+
 class LinuxSources:
     """Satisfies `ports.Sources`."""
 
@@ -59,14 +70,10 @@ class LinuxSources:
         return found
 
     def listing(self, name: DeploymentName, commit: CommitId) -> tuple[Entry, ...]:
-        found: tuple[Entry, ...] = self._run("sources.listing", self._reading(name), name=name, commit=commit)
-        return found
+        return trees.listing(self._layout.mirror(name), commit, self._reading(name))
 
     def read(self, name: DeploymentName, commit: CommitId, paths: Iterable[str]) -> Mapping[str, bytes]:
-        found: Mapping[str, bytes] = self._run(
-            "sources.read", self._reading(name), name=name, commit=commit, paths=tuple(paths)
-        )
-        return found
+        return trees.read(self._layout.mirror(name), commit, paths, self._reading(name))
 
     def checkout(self, name: DeploymentName, release: int, commit: CommitId) -> None:
         self._accounts.make_release(name, release)
@@ -78,9 +85,10 @@ class LinuxSources:
         )
         self._run("sources.checkout", place, name=name, release=release, commit=commit)
 
-    def _reading(self, name: DeploymentName) -> Place:
+    def _reading(self, name: DeploymentName) -> _Reading:
         self._people.uid(name)
-        return Place(FETCH_USER, readable=(self._layout.mirror(name),), limits=SMALL, seconds=60.0)
+        place = Place(FETCH_USER, readable=(self._layout.mirror(name),), limits=SMALL, seconds=60.0)
+        return _Reading(self._jobs, place)
 
     def _run(self, operation: str, place: Place, console: Console | None = None, **values: Any) -> Any:
         return self._jobs.run(OPERATIONS[operation], values, place, console)
@@ -89,8 +97,8 @@ class LinuxSources:
 class LinuxBuilds:
     """Satisfies `ports.Builds`."""
 
-    def __init__(self, layout: ServerLayout, platform: Platform, people: People, jobs: Jobs) -> None:
-        self._layout, self._most, self._people, self._jobs = layout, platform.limits, people, jobs
+    def __init__(self, layout: ServerLayout, people: People, accounts: LinuxAccounts, jobs: Jobs) -> None:
+        self._layout, self._people, self._accounts, self._jobs = layout, people, accounts, jobs
 
     def pythons(self) -> tuple[PythonVersion, ...]:
         places = python.usual_places({}, Path("/nonexistent"), self._layout.host / "pythons")
@@ -101,8 +109,11 @@ class LinuxBuilds:
         sealed = self._layout.sealed_env(plan.digest)
         own = self._layout.own_env(name, plan.digest)
         call = {"name": name, "release": release, "plan": plan}
-        reused = any((place / READY).exists() for place in (sealed, own))
-        if not reused:
+        if (sealed / READY).exists():
+            self._accounts.note_environment(name, release, plan.digest)
+            console.emit(f"Python {plan.python} environment reused: nothing in it has changed.")
+            return PythonBuilt(plan.digest, reused=True, sealed=True)
+        if not (own / READY).exists():
             # the whole folder as one mount: files are hard-linked from the cache into the environment
             build = Place(
                 BUILD_USER,
@@ -117,10 +128,9 @@ class LinuxBuilds:
             except NoWheel:
                 console.emit("They are built here, by the deployment's own user.")
         place = self._at(name, release, network=True, limits=LARGE, seconds=INSTALL_SECONDS)
-        built: PythonBuilt = self._run(
-            "builds.python", place, console if not (sealed / READY).exists() else None, **call
-        )
-        return PythonBuilt(plan.digest, reused=reused and built.reused, sealed=(sealed / READY).exists())
+        is_sealed = (sealed / READY).exists()
+        built: PythonBuilt = self._run("builds.python", place, None if is_sealed else console, **call)
+        return PythonBuilt(plan.digest, reused=built.reused and not is_sealed, sealed=is_sealed)
 
     def node(self, runtime: Runtime, plan: NodePlan, console: Console) -> None:
         memory = max(runtime.limits.memory_mib, LARGE.memory_mib)
