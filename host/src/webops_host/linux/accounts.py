@@ -27,6 +27,7 @@ from webops_host.linux.units import WEB_GROUP
 from webops_host.names import DeploymentName, Digest
 from webops_host.operations import OPERATIONS
 from webops_host.release_files import ENVIRONMENT_NOTE
+from webops_host.removal import remove_tree
 from webops_host.values import SiteAddress
 
 FETCH_USER = "webops-fetch"
@@ -114,17 +115,21 @@ class LinuxAccounts:
     def make_release(self, name: DeploymentName, release: int) -> None:
         """Have the folder of a release, for its builds to fill. nginx's group is inherited by what they make.
 
-        The settings overlay is laid in while the folder is still root's alone.
+        The settings overlay is laid in before anybody else can reach it.
         """
         uid, folder = self._people.uid(name), self._layout.release(name, release)
-        if not folder.is_dir():
-            overlay = self._layout.overlay(name, release)
-            folder.mkdir(mode=0o700)
-            django_work.place_overlay(overlay)
-            for path in (*overlay.iterdir(), overlay):
-                path.chmod(0o700 if path == overlay else 0o600)
-                os.chown(path, uid, uid)
-        _have(Folder(folder, uid, _web_gid(), 0o2750))
+        if folder.is_dir():
+            return
+        fresh = folder.with_name(f".{release}.new")
+        remove_tree(fresh)
+        fresh.mkdir(mode=0o700)
+        overlay = fresh / self._layout.overlay(name, release).name
+        django_work.place_overlay(overlay)
+        for path in (*overlay.iterdir(), overlay):
+            path.chmod(0o700 if path == overlay else 0o600)
+            os.chown(path, uid, uid)
+        _have(Folder(fresh, uid, _web_gid(), 0o2750))
+        fresh.rename(folder)
 
     def note_environment(self, name: DeploymentName, release: int, digest: Digest) -> None:
         """Say in the release which environment it uses, without following what its code may have put there."""
