@@ -36,11 +36,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="webops-admin", description="Sets up and keeps the platform on this server.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _setup(commands.add_parser("setup", help="make this server the platform; running it again mends what differs"))
+    commands.add_parser("go-back").set_defaults(run=install.go_back)
     return parser
 
 
 def _setup(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--source", type=Path, required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--source", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--guarded", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--going-back", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
     parser.add_argument("--unattended", action="store_true", help="ask nothing: what was not said has its default")
     parser.add_argument("--answers", type=Path, metavar="FILE", help="NAME=VALUE lines, or TOML")

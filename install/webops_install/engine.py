@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 from webops_install.errors import SetupError
 from webops_install.journal import Journal, seconds
@@ -12,14 +11,6 @@ from webops_install.step import Setup, Step
 
 Group = Sequence[Step]
 """Steps that do not touch each other's things, and may be taken at the same time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How many changes were made, and in which steps."""
-
-    changes: int
-    steps: tuple[str, ...]
 
 
 class StepFailed(SetupError):
@@ -30,15 +21,15 @@ class StepFailed(SetupError):
         self.step = step
 
 
-def run(groups: Iterable[Group], setup: Setup, journal: Journal) -> Outcome:
-    """Take all steps. Raises StepFailed at the first that fails; another run goes on there."""
-    made: dict[str, int] = {}
+def run(groups: Iterable[Group], setup: Setup, journal: Journal) -> int:
+    """Take all steps; how many changes they made. Raises StepFailed: another run goes on where this one ended."""
+    made = 0
     for group in groups:
         with ThreadPoolExecutor(max_workers=len(group)) as pool:
-            running = [(step, pool.submit(take, step, setup, journal)) for step in group]
-        for step, future in running:
-            made[step.name] = future.result()
-    return Outcome(sum(made.values()), tuple(name for name, changes in made.items() if changes))
+            running = [pool.submit(take, step, setup, journal) for step in group]
+        for future in running:
+            made += future.result()
+    return made
 
 
 def take(step: Step, setup: Setup, journal: Journal) -> int:

@@ -18,12 +18,17 @@ from webops_install.steps import (
     web,
 )
 
-STEPS: tuple[Group, ...] = (
+BESIDE: tuple[Group, ...] = (
     (accounts.STEP,),
     (folders.STEP,),
     (packages.FIRST_STEP,),
     (decisions.STEP,),
     (packages.STEP, release.STEP),
+)
+"""Those that touch nothing of a version that is live."""
+
+STEPS: tuple[Group, ...] = (
+    *BESIDE,
     (folders.LATE_STEP, redis.STEP, certificates.STEP),
     (postgres.STEP,),
     (postgres.TABLES_STEP,),

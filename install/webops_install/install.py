@@ -1,4 +1,7 @@
-"""`setup.sh`: from a bare server to the platform, or from one that differs back to what it should be."""
+"""`setup.sh`: from a bare server to the platform, or from one that differs back to what it should be.
+
+With another version's files on a server that runs, it is an upgrade.
+"""
 
 from __future__ import annotations
 
@@ -13,33 +16,66 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from webops_host.linux import ssh_ports
-from webops_install import answers, engine, facts, journal, listening, preflight, settings, source
+from webops_install import answers, engine, everything, facts, journal, listening, preflight, settings, source, upgrade
 from webops_install.answers import Answers
 from webops_install.errors import SetupError
-from webops_install.everything import STEPS
 from webops_install.facts import Facts
 from webops_install.journal import Journal
 from webops_install.machine import Machine
 from webops_install.step import Setup
 
 LOCK = Path("/run/webops-setup.lock")
+OWN = Path(__file__).resolve().parents[2]
+"""The tree that this program is part of: a checkout, or a release."""
 
 
 def run(options: argparse.Namespace) -> int:
     is_root = os.geteuid() == 0
-    writes = is_root and not options.dry_run
-    talk = Journal(journal.LOG if writes else None)
+    talk = Journal(journal.LOG if is_root and not options.dry_run else None)
     took = journal.seconds()
-    machine = Machine(log=talk.note)
-    setup = _prepare(machine, options, talk)
+    setup = prepare(Machine(log=talk.note), options, talk)
     _look(setup, talk, is_root=is_root)
     if options.dry_run:
-        count = engine.rehearse(STEPS, setup, talk.say)
+        count = engine.rehearse(everything.STEPS, setup, talk.say)
         talk.say(f"{count} changes would be made. Nothing was changed.")
         return 0
+    if options.guarded or options.going_back:
+        return _inside(setup, options, talk)
     with alone():
-        outcome = engine.run(STEPS, setup, talk)
+        outcome = _outside(setup, talk)
     _conclude(setup, talk, outcome, took())
+    return 0
+
+
+def _outside(setup: Setup, talk: Journal) -> int:
+    """All steps; on a server where another version is live, those that touch nothing of it, and then the upgrade."""
+    machine, new = setup.machine, setup.source.version
+    if upgrade.under_way(machine) is not None:
+        talk.say("An upgrade was broken off here.")
+        upgrade.go_back(machine, talk)
+    old = upgrade.live(machine)
+    if old in ("", new):
+        return engine.run(everything.STEPS, setup, talk)
+    talk.say(f"  {old} is live; this is the upgrade to {new}")
+    made = engine.run(everything.BESIDE, setup, talk)
+    upgrade.in_own_unit(machine, new, talk)
+    return made + 1
+
+
+def _inside(setup: Setup, options: argparse.Namespace, talk: Journal) -> int:
+    """The part of an upgrade that leads back when it fails; or that way back, with the old version's files."""
+    if options.guarded:
+        upgrade.begin(setup.machine, upgrade.live(setup.machine), setup.source.version, talk)
+    engine.run(everything.STEPS, setup, talk)
+    if options.guarded:
+        upgrade.conclude(setup.machine, talk)
+    return 0
+
+
+def go_back(options: argparse.Namespace) -> int:
+    """What systemd calls after an upgrade ended, however it ended."""
+    talk = Journal(journal.LOG)
+    upgrade.go_back(Machine(log=talk.note), talk)
     return 0
 
 
@@ -54,14 +90,14 @@ def alone() -> Iterator[None]:
         yield
 
 
-def _prepare(machine: Machine, options: argparse.Namespace, talk: Journal) -> Setup:
+def prepare(machine: Machine, options: argparse.Namespace, talk: Journal) -> Setup:
     found = facts.gather(machine)
     decided = _answers(machine, options, found)
     machine = dataclasses.replace(machine, env=decided.packages)
     ports = tuple(sorted({*decided.ssh_ports, *ssh_ports.found()})) or (22,)
-    what = source.read(machine, options.source.resolve())
+    what = source.read(machine, (options.source or OWN).resolve())
     talk.say(f"WebOps {what.version} on {found.system.pretty}")
-    talk.say(f"  The panel will be at https://{decided.panel}/, sites at *.{decided.domain}")
+    talk.say(f"  The panel at https://{decided.panel}/, sites at *.{decided.domain}")
     return Setup(machine, decided, found, what, ports)
 
 
@@ -73,7 +109,8 @@ def _answers(machine: Machine, options: argparse.Namespace, found: Facts) -> Ans
         **answers.from_environment(os.environ),
         **{name: ",".join(value) if isinstance(value, list) else value for name, value in typed.items() if value},
     }
-    if not options.unattended and not options.dry_run and sys.stdin.isatty():
+    is_asked = not (options.unattended or options.dry_run or options.guarded or options.going_back)
+    if is_asked and sys.stdin.isatty():
         told = answers.ask(told, found.address, _question)
     return answers.parse(told, found.address)
 
@@ -105,13 +142,13 @@ def _look(setup: Setup, talk: Journal, *, is_root: bool) -> None:
         raise SetupError("Nothing was changed.")
 
 
-def _conclude(setup: Setup, talk: Journal, outcome: engine.Outcome, took: str) -> None:
+def _conclude(setup: Setup, talk: Journal, changes: int, took: str) -> None:
     for sentence in setup.skipped:
         talk.say(f"  SKIPPED: {sentence}")
-    if outcome.changes == 0:
+    if changes == 0:
         talk.say(f"Nothing was changed: everything was as it should be ({took}).")
     else:
-        talk.say(f"Done: {outcome.changes} changes in {took}.")
+        talk.say(f"Done: {changes} changes in {took}.")
     for sentence in setup.told:
         talk.show(sentence)
     talk.say(f"\nThe panel: https://{setup.answers.panel}/")

@@ -123,12 +123,15 @@ class Machine:
         hide: frozenset[str] = frozenset(),
         cwd: Path | None = None,
         quiet: bool = False,
+        show: Callable[[str], None] | None = None,
     ) -> str:
-        """What the program printed; `quiet` keeps that out of the log. Raises SetupError when it failed."""
+        """What the program printed; `quiet` keeps that out of the log, `show` gets each line instead of it. Raises
+        SetupError when it failed."""
         command = self._command(argv, env, stdin, timeout, hide, cwd)
         self.log(f"$ {command}")
+        console = Console(show or (lambda line: self.log(f"  {line}")))
         try:
-            result = self.programs(command, None if quiet else Console(lambda line: self.log(f"  {line}")))
+            result = self.programs(command, None if quiet else console)
         except HostError as error:
             raise SetupError(error.message, hint=error.hint, command=str(command)) from error
         if result.status != 0:

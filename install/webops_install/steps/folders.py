@@ -26,7 +26,7 @@ FOLDERS: tuple[tuple[str, int, Owner], ...] = (
     ("/var/lib/webops/panel", 0o2770, PANEL),
     ("/var/log/webops", 0o750, Owner("root", "adm")),
     ("/var/cache/webops", 0o700, ROOT),
-    ("/var/backups/webops", 0o700, ROOT),
+    ("/var/backups/webops", 0o711, ROOT),
     ("/srv/webops", 0o755, ROOT),
     ("/srv/webops/.host", 0o755, ROOT),
     ("/srv/webops/.host/envs", 0o755, BUILD),
@@ -35,7 +35,10 @@ FOLDERS: tuple[tuple[str, int, Owner], ...] = (
     ("/srv/webops/.host/cache", 0o700, BUILD),
 )
 POSTGRES = Owner("postgres", "postgres")
-OF_POSTGRES: tuple[tuple[str, int, Owner], ...] = (("/var/lib/webops/pgd", 0o700, POSTGRES),)
+OF_POSTGRES: tuple[tuple[str, int, Owner], ...] = (
+    ("/var/lib/webops/pgd", 0o700, POSTGRES),
+    ("/var/backups/webops/panel", 0o700, POSTGRES),
+)
 """Those of a user that comes with a package."""
 
 

@@ -47,16 +47,17 @@ def _plan(setup: Setup) -> Iterator[Change]:
     machine = setup.machine
     yield from link(machine, CURRENT, f"releases/{setup.source.version}")
     yield from link(machine, COMMAND, f"{CURRENT}/src/install/webops-admin")
-    yield from units.enable(setup)
+    yield from units.turned_on(setup)
     there = units.files(setup.source.folder)
     for service in SERVICES:
         if f"{units.UNITS}/{service.unit}" in there:
             yield from _taken_up(setup, service)
-    for name in units.ENABLED:
+    for name in units.running(setup.source.folder):
+        if not systemd.is_active(machine, name):
+            yield Change(f"start {name}", partial(systemd.start, machine, name))
+    for name in units.EXPECTED:
         if f"{units.UNITS}/{name}" not in there:
             setup.skip(f"{name} is not part of this version.")
-        elif not systemd.is_active(machine, name):
-            yield Change(f"start {name}", partial(systemd.start, machine, name))
 
 
 def _taken_up(setup: Setup, service: Service) -> Iterator[Change]:
@@ -86,10 +87,8 @@ def _note(machine: Machine, record: str, text: str) -> None:
 
 
 def _verify(setup: Setup) -> None:
-    there = units.files(setup.source.folder)
-    for name in units.ENABLED:
-        if f"{units.UNITS}/{name}" in there:
-            systemd.must_be_active(setup.machine, name)
+    for name in units.running(setup.source.folder):
+        systemd.must_be_active(setup.machine, name)
     wait_for_panel(setup.machine, setup.answers.panel)
 
 

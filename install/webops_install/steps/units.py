@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -14,44 +15,56 @@ from webops_install.step import Setup, Step
 
 UNITS = "/etc/systemd/system"
 TMPFILES = "/etc/tmpfiles.d/webops.conf"
-"""Written before units change, removed when systemd has read them: a run that was broken off goes on here."""
 PENDING = "/var/lib/webops/setup/reload"
-ENABLED = (
-    "webops-redis.service",
-    "webops-firewall.service",
-    "webops-hostd.socket",
-    "webops-pgd.socket",
-    "webops-panel.socket",
-    "webops-panel.service",
-    "webops-worker.service",
-    "webops-apps.target",
-    "webops-renew.timer",
-    "webops-selftest.timer",
-    "webops-idle.timer",
-)
+"""There while units were changed and systemd has not read them yet: a run that was broken off goes on here."""
+OURS = re.compile(r"webops-[a-z-]+\.(service|socket|timer|path|target)")
+LASTING = ("webops-redis.service", "webops-firewall.service", "webops-panel.service", "webops-worker.service")
+"""Services that always run. Others come and go: by a socket, a timer, or at boot."""
+FIRST = (*LASTING[:2], "webops-hostd.socket", "webops-pgd.socket", "webops-panel.socket", *LASTING[2:])
+EXPECTED = (*FIRST, "webops-apps.target", "webops-renew.timer", "webops-selftest.timer")
 
 
-def files(folder: Path) -> dict[str, str]:
-    """Unit files, by their places."""
+def files(tree: Path) -> dict[str, str]:
+    """Unit files of a tree, by their places."""
     found = {}
-    for path in sorted((folder / "install/units").rglob("*")):
+    for path in sorted((tree / "install/units").rglob("*")):
         if path.is_file() and path.name != "tmpfiles.conf":
-            found[f"{UNITS}/{path.relative_to(folder / 'install/units')}"] = path.read_text()
+            found[f"{UNITS}/{path.relative_to(tree / 'install/units')}"] = path.read_text()
     return found
+
+
+def enabled(tree: Path) -> list[str]:
+    """Units that are turned on at boot, in the order in which they are started now."""
+    names = [Path(place).name for place, text in files(tree).items() if "\n[Install]\n" in text]
+    return sorted(names, key=lambda name: (FIRST.index(name) if name in FIRST else len(FIRST), name))
+
+
+def running(tree: Path) -> list[str]:
+    return [name for name in enabled(tree) if not name.endswith(".service") or name in LASTING]
 
 
 def _plan(setup: Setup) -> Iterator[Change]:
     machine = setup.machine
     changes = []
-    for place, text in files(setup.source.folder).items():
+    wanted = files(setup.source.folder)
+    for place, text in wanted.items():
         if not machine.at(place).parent.is_dir():
             changes += list(folder(machine, Path(place).parent))
         changes += list(file(machine, place, text))
+    for name in machine.names(UNITS):
+        if OURS.fullmatch(name) and f"{UNITS}/{name}" not in wanted:
+            changes.append(Change(f"retire {name}", partial(retire, machine, name)))
     if changes or machine.exists(PENDING):
         yield Change("note that systemd must read its files again", lambda: machine.at(PENDING).write_text(""))
         yield from changes
         yield Change("let systemd read its files", lambda: _reload(machine))
     yield from _tmpfiles(setup)
+
+
+def retire(machine: Machine, name: str) -> None:
+    """Stop a unit and take its file away. Again: nothing."""
+    machine.asks("systemctl", "disable", "--now", "--quiet", name, timeout=180)
+    machine.at(f"{UNITS}/{name}").unlink(missing_ok=True)
 
 
 def _reload(machine: Machine) -> None:
@@ -68,17 +81,11 @@ def _tmpfiles(setup: Setup) -> Iterator[Change]:
         yield Change("make /run/webops", lambda: machine.run("systemd-tmpfiles", "--create", TMPFILES))
 
 
-def enable(setup: Setup, names: tuple[str, ...] = ENABLED) -> Iterator[Change]:
-    """Turned on at boot, those that there are."""
-    machine = setup.machine
-    there = files(setup.source.folder)
-    for name in names:
-        if f"{UNITS}/{name}" in there and not systemd.is_enabled(machine, name):
-            yield Change(f"turn {name} on at boot", partial(_enable, machine, name))
-
-
-def _enable(machine: Machine, name: str) -> None:
-    machine.run("systemctl", "enable", "--quiet", name)
+def turned_on(setup: Setup) -> Iterator[Change]:
+    for name in enabled(setup.source.folder):
+        if not systemd.is_enabled(setup.machine, name):
+            enable = partial(setup.machine.run, "systemctl", "enable", "--quiet", name)
+            yield Change(f"turn {name} on at boot", enable)
 
 
 def _verify(setup: Setup) -> None:
