@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -32,6 +33,7 @@ CAREFUL = (
     f"--bounding-set={','.join('-' + one.removeprefix('CAP_').lower() for one in OF_THE_MACHINE)}",
     "--",
 )
+PROPAGATED = Path("/run/systemd/nspawn/propagate")  # nspawn leaves a folder there
 UP = ("running", "degraded")
 
 
@@ -58,6 +60,7 @@ class Server:
         self.groups = Groups(record.name)
         self.space = f"{PREFIX}-{record.name}"
         self.failed_units: tuple[str, ...] = ()
+        self.has_bpf = True  # without it IPAddressDeny= does nothing and says nothing, as on many rented containers
 
     @property
     def address(self) -> str:
@@ -82,13 +85,17 @@ class Server:
         self._follow()
 
     def comes_back(self) -> None:
-        """Wait for a reboot that was begun inside."""
+        """Follow a reboot that was begun inside: nspawn ends with it and leaves the rest to whoever started it."""
         until(lambda: not self.running, f"{self.name} to go down", timeout=120)
-        self._follow()
+        self._settle()
+        self.boot()
 
     def _follow(self) -> None:
         """Find its init, give it what it may have, and wait until everything has started."""
-        leader = until(self._find_leader, f"the first process of {self.name}")
+        try:
+            leader = until(self._find_leader, f"the first process of {self.name}")
+        except AssertionError as error:
+            raise LabError(f"{error}\n{self.disk.log.read_text(errors='replace')[-1500:]}") from error
         self._keep(leader)
         self._open_groups()
         state = until(self._is_up, f"{self.name} to have booted", timeout=120, every=0.1)
@@ -102,7 +109,12 @@ class Server:
             "systemd-nspawn",
             *("--quiet", "--boot", "--register=no", "--keep-unit", f"--machine={self.name}"),
             *("--directory", str(self.disk.root), f"--network-namespace-path=/run/netns/{self.space}"),
-            *("--resolv-conf=copy-host", "--system-call-filter=bpf", "--capability=all", "--link-journal=no"),
+            *(
+                "--resolv-conf=copy-host",
+                f"--system-call-filter={'' if self.has_bpf else '~'}bpf",
+                "--capability=all",
+                "--link-journal=no",
+            ),
             f"--drop-capability={OF_THE_MACHINE}",
             f"--bind={store()}:{registries.STORE}",
         )
@@ -168,6 +180,7 @@ class Server:
         self._settle()
         self.network.unplug(self.space, self.record.index)
         self.disk.remove()
+        shutil.rmtree(PROPAGATED / self.name, ignore_errors=True)
         self.record.file.unlink(missing_ok=True)
 
     def freeze(self, label: str) -> None:
