@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 
+from apps.deployments import environment, sites
 from apps.deployments.models import Release
 from apps.deployments.plan import Kind, Plan
 from webops_host import codec
 from webops_host.errors import NotFound
-from webops_host.names import Digest, Domain, ProcessKind, VariableKey
+from webops_host.names import Digest, ProcessKind, VariableKey
 from webops_host.ports import Host
 from webops_host.values import Area, DjangoFacts, HealthCheck, Mount, Runtime, Site, Unit, UnitRef, Variables
 
@@ -18,8 +19,12 @@ DRAIN_SECONDS = 30.0
 
 
 def variables(release: Release) -> Variables:
-    """The release's own snapshot."""
-    return {VariableKey(key): value for key, value in json.loads(release.variables or "{}").items()}
+    """The release's own snapshot, with the names that its site has now: a domain that was added since must work after
+    a restart or a rollback too."""
+    snapshot: dict[str, str] = json.loads(release.variables or "{}")
+    fills = release.plan.fills if release.plan is not None else ()
+    values = environment.renamed(snapshot, sites.domains(release.deployment), fills)
+    return {VariableKey(key): value for key, value in values.items()}
 
 
 def plan(release: Release) -> Plan:
@@ -49,12 +54,14 @@ def units(release: Release) -> tuple[Unit, ...]:
     """One unit per process and copy, the web process first."""
     around = runtime(release)
     name, number = release.deployment.slug, release.files or 0
+    sleep_minutes = _sleep_minutes(release)
     made = [
         Unit(
             ref=UnitRef(name, number, process.kind, index),
             program=process.program,
             runtime=around,
             serves=process.kind == WEB,
+            sleep_minutes=sleep_minutes if process.kind == WEB else 0,
         )
         for process in plan(release).processes
         for index in range(1, (1 if process.kind == WEB else process.count) + 1)
@@ -63,18 +70,26 @@ def units(release: Release) -> tuple[Unit, ...]:
     return tuple(sorted(made, key=lambda unit: not unit.serves))
 
 
+def _sleep_minutes(release: Release) -> int:
+    """Never for one that does something while nobody visits: workers, or commands on a schedule."""
+    decided = plan(release)
+    works = any(process.kind != WEB and process.count for process in decided.processes) or bool(decided.cron)
+    return 0 if works else sites.kept(release.deployment).sleep_minutes
+
+
 def site(release: Release) -> Site:
     """What the web server serves for the release."""
     decided = plan(release)
     web = next((unit.ref for unit in units(release) if unit.serves), None)
-    domains = release.deployment.domains.order_by("-primary", "name").values_list("name", flat=True)
+    kept = sites.kept(release.deployment)
     return Site(
         name=release.deployment.slug,
         release=release.files or 0,
         unit=None if decided.kind is Kind.STATIC else web,
         mounts=_mounts(release),
-        domains=tuple(Domain(name) for name in domains),
-        fallback=decided.fallback,
+        domains=sites.domains(release.deployment),
+        fallback=decided.fallback if kept.fallback is None else kept.fallback,
+        options=kept.options(sites.primary(release.deployment)),
     )
 
 
@@ -91,8 +106,14 @@ def _mounts(release: Release) -> tuple[Mount, ...]:
 
 def health(release: Release) -> HealthCheck:
     decided = plan(release).health
-    host = release.deployment.url.split("://", 1)[-1].split("/", 1)[0] or "localhost"
-    return HealthCheck(path=decided.path, host=host, timeout=decided.timeout, missing_ok=decided.path == "/")
+    scheme, _, rest = release.deployment.url.rpartition("://")
+    return HealthCheck(
+        path=decided.path,
+        host=rest.split("/", 1)[0] or "localhost",
+        timeout=decided.timeout,
+        secure=scheme == "https",
+        missing_ok=decided.path == "/",
+    )
 
 
 def start(host: Host, release: Release) -> None:
