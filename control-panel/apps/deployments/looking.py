@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 
 from apps.core.clock import now
+from apps.core.models import HostKind
 from apps.deployments import cron, detect, overrides, running
 from apps.deployments.models import Deployment, Release, Schedule
 from apps.deployments.plan import Django, Health, Kind, Plan, Process
@@ -35,7 +36,7 @@ def look(host: Host, deployment: Deployment, commit: CommitId) -> Plan:
         pythons=host.builds.pythons(),
         root=RelativePath(deployment.root),
         overrides=_choices(deployment, kept),
-        postgres=bool(settings.ENV.postgres_url),
+        postgres=deployment.host.kind == HostKind.LINUX or bool(settings.ENV.postgres_url),
     )
     return replace(
         plan,
