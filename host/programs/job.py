@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from webops_host.linux.job import main  # noqa: E402 - the folder has to be known first
+from webops_host.linux.job import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -13,7 +13,6 @@ from webops_host.errors import Stale
 from webops_host.names import DeploymentName
 from webops_host.operations import OPERATIONS, Operation, Values, deployment_of, perform
 
-
 LAST = frozenset({"accounts.remove", "databases.drop"})
 """With these nothing of a deployment is left on the host that was asked (pgd knows its databases alone)."""
 

@@ -17,8 +17,9 @@ from pathlib import Path
 from webops_host import codec, files, runner
 from webops_host.linux import connections, platform, systemd, units
 from webops_host.linux.layout import ServerLayout
+from webops_host.linux.sites import Record
 from webops_host.names import DeploymentName
-from webops_host.values import Site, UnitRef
+from webops_host.values import UnitRef
 
 LOG = Path("/var/log/nginx/webops.log")
 LARGEST = 64 << 20  # bytes of the log that are read at once; what is older says nothing about now
@@ -80,10 +81,10 @@ def sleepers(layout: ServerLayout) -> Iterator[Sleeper]:
 
 def _names(layout: ServerLayout, name: DeploymentName) -> tuple[str, ...]:
     try:
-        site = codec.load(Site, json.loads(layout.site_record(name).read_bytes()))
+        site = codec.load(Record, json.loads(layout.site_record(name).read_bytes())).site
     except (OSError, ValueError):
         return ()
-    return tuple(str(domain) for domain in site.domains)
+    return () if site is None else tuple(str(domain) for domain in site.domains)
 
 
 def tired(sleeper: Sleeper, shown: systemd.Shown, visits: Mapping[str, float], own: str, now: float) -> bool:
