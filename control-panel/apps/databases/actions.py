@@ -40,6 +40,27 @@ def ensure(host: Host, owner: Owner) -> str:
     return url
 
 
+def rotate(host: Host, database: Database) -> bool:
+    """Have a new password, and the URL with it in the row; the one before goes on working until `retire`. Again before
+    that: nothing, which is False."""
+    url = host.databases.rotate(DeploymentName(database.name))
+    if url == database.url:
+        return False
+    database.old_url, database.url = database.url, url
+    database.save(update_fields=["old_url", "url"])
+    return True
+
+
+def retire(host: Host, database: Database) -> bool:
+    """End the password before: call it when nothing runs with it any more. False: there was none."""
+    if not database.old_url:
+        return False
+    host.databases.retire(DeploymentName(database.name))
+    database.old_url = ""
+    database.save(update_fields=["old_url"])
+    return True
+
+
 def drop(host: Host, owner: Owner) -> None:
     """Remove the owner's database with its data. Again: nothing."""
     host.databases.drop(owner.slug)

@@ -23,13 +23,15 @@ class DatabaseQuerySet(models.QuerySet["Database"]):
 
 
 class Database(models.Model):
-    """One database on one host. `url` holds its credentials and is encrypted."""
+    """One database on one host. `url` holds its credentials and is encrypted. `old_url` is the one before, as long as it
+    still works because something may run with it."""
 
     team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="databases")
     host = models.ForeignKey(Host, on_delete=models.PROTECT, related_name="databases")
     name = models.CharField(max_length=31)
     engine = models.CharField(max_length=10, choices=Engine.choices)
     url = EncryptedTextField()
+    old_url = EncryptedTextField(blank=True, default="")
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects: ClassVar[DatabaseQuerySet] = DatabaseQuerySet.as_manager()  # type: ignore[assignment]

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import enum
+import secrets
+import time
 from dataclasses import dataclass
 
 from webops_host.names import Digest, DumpId
 
 PIECE = 1 << 20
 """The most bytes of a dump that one call carries."""
+
+
+def new_dump() -> DumpId:
+    """An id for a dump that is begun now."""
+    return DumpId(f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(2)}")
 
 
 class DumpForm(enum.StrEnum):

@@ -12,7 +12,6 @@ import errno
 import hashlib
 import json
 import os
-import secrets
 import shutil
 import time
 from collections.abc import Iterator
@@ -32,9 +31,6 @@ class Shelf:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-
-    def new_id(self) -> DumpId:
-        return DumpId(f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(2)}")
 
     def begin(self, name: DeploymentName, dump: DumpId) -> Path:
         """Where to write a dump, in a folder that is there. Leftovers of long ago go."""

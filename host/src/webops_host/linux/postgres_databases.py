@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from webops_host import runner, shelf
-from webops_host.database_values import DatabaseFacts, Dump, DumpForm, DumpOrigin, Restored
+from webops_host.database_values import DatabaseFacts, Dump, DumpForm, DumpOrigin, Restored, new_dump
 from webops_host.errors import CommandFailed, DiskFull, HostError, NotFound
 from webops_host.linux import postgres_cluster as cluster_of
 from webops_host.linux import postgres_dumps as dumps
@@ -107,7 +107,7 @@ class PostgresDatabases:
 
     def dump(self, name: DeploymentName, console: Console) -> Dump:
         with self._turns[name]:
-            dump = self._shelf.new_id()
+            dump = new_dump()
             try:
                 return self._shelf.keep(name, self._written(name, self._begin(name, dump), dump, console))
             except BaseException:
@@ -154,7 +154,7 @@ class PostgresDatabases:
         with self._turns[name]:
             self._known(source)
             self.ensure(name)
-            dump = self._shelf.new_id()
+            dump = new_dump()
             try:
                 file = self._begin(name, dump)
                 return self._replaced(name, self._written(source, file, dump, console), file, console)
