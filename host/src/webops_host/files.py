@@ -17,6 +17,7 @@ def write_whole(path: Path, content: bytes, mode: int = 0o600) -> None:
     try:
         handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with os.fdopen(handle, "wb") as file:
+            os.fchmod(handle, mode)  # whatever the umask
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -165,10 +165,10 @@ def flavour(run: Callable[..., runner.Result] = runner.run, installed: Installed
     if version is None:
         raise HostError(f"The version of nginx can not be read from {said!r:.80}.")
     listed = places.types.read_text() if places.types.exists() else ""
-    brotli = places.modules.is_dir() and any("brotli" in entry.name for entry in places.modules.iterdir())
+    modules = [entry.name for entry in places.modules.iterdir()] if places.modules.is_dir() else []
     return Flavour(
         version=tuple(int(part) for part in version.groups()),
-        brotli=brotli,
+        brotli=sum("brotli" in name for name in modules) >= 2,  # one compresses, one sends what is compressed
         addresses=("", "[::]:") if places.ipv6.exists() else ("",),
         known=frozenset(re.findall(r"(?<=\s)\w+(?=[\s;])", listed)),
     )

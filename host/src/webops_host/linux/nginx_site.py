@@ -39,14 +39,15 @@ URI, REQUEST = Variable("uri"), Variable("request_uri")
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """All that a deployment's file is made of. Without a site it says that nothing is published. `own` is the name
-    under the platform's domain; `tls` has the certificate of every name."""
+    """All that a deployment's file is made of. Without a site, or when `closed`, it says that nothing is published.
+    `own` is the name under the platform's domain; `tls` has the certificate of every name."""
 
     name: DeploymentName
     own: HostName
     tls: Mapping[HostName, TlsFiles]
     site: Site | None = None
     rules: Rules = field(default_factory=Rules)
+    closed: bool = False
 
     @property
     def options(self) -> SiteOptions:
@@ -96,7 +97,7 @@ def _lines(front: Front, ground: Ground) -> Iterator[Directive]:
 
 
 def _is_static(front: Front) -> bool:
-    return front.site is not None and front.site.unit is None and not front.options.maintenance
+    return front.site is not None and front.site.unit is None and not (front.closed or front.options.maintenance)
 
 
 def _prefix(front: Front) -> str:
@@ -155,8 +156,8 @@ def _site_server(front: Front, ground: Ground, files: TlsFiles, hosts: Iterable[
         yield from (line("set_real_ip_from", network) for network in cloudflare.NETWORKS)
         yield line("real_ip_header", cloudflare.FIELD)
     yield challenge(ground, *_opened(options))
-    if front.site is None or options.maintenance:
-        yield from _closed("503" if front.site is None else "maintenance", options)
+    if front.site is None or front.closed or options.maintenance:
+        yield from _closed("503" if front.site is None or front.closed else "maintenance", options)
         return
     yield from _walls(front, ground)
     yield from our_pages("403", "413", inside=_opened(options))

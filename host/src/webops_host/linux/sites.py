@@ -1,0 +1,356 @@
+"""Sites behind nginx: the `Sites` port of a server.
+
+What a deployment's file in nginx's configuration says changes seldom; then it is tested beside the live ones, swapped,
+and taken back if nginx does not take it. Which release answers is said by two links, and that is all that a release
+changes. For at most a second nginx may send a file that it had open already.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import stat
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+from webops_host import codec, files
+from webops_host.errors import BadValue, HostError, NotFound
+from webops_host.linux import connections, nginx_control, nginx_site, site_links, site_rules, tls_files
+from webops_host.linux.layout import ServerLayout
+from webops_host.linux.nginx_control import Nginx, NginxControl
+from webops_host.linux.nginx_parts import Flavour, Ground, TlsFiles
+from webops_host.linux.nginx_site import Front
+from webops_host.linux.platform import Platform
+from webops_host.linux.site_rules import Rules
+from webops_host.linux.walls import Walls
+from webops_host.names import DeploymentName, HostName
+from webops_host.values import Site, SiteAddress, UnitRef
+
+QUIET = 0.05  # seconds between the two looks that must both find nobody
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class Units(Protocol):
+    """What sites ask of processes."""
+
+    def installed(self, name: DeploymentName) -> tuple[UnitRef, ...]: ...
+
+    def serves(self, ref: UnitRef) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What was asked for last, as it is kept on disk; not `up` when it was unpublished since."""
+
+    site: Site | None = None
+    rules: Rules = field(default_factory=Rules)
+    up: bool = True
+
+    @property
+    def shown(self) -> Site | None:
+        return self.site if self.up else None
+
+
+class LinuxSites:
+    """Satisfies `ports.Sites`. `flavour` is what nginx can do; asked of it when not given."""
+
+    def __init__(
+        self,
+        layout: ServerLayout,
+        platform: Platform,
+        units: Units,
+        *,
+        nginx: Nginx | None = None,
+        flavour: Flavour | None = None,
+        sockets: Path = connections.TABLE,
+    ) -> None:
+        self._layout, self._platform, self._units = layout, platform, units
+        self._nginx = nginx or NginxControl(layout)
+        self._flavour, self._sockets = flavour, sockets
+        self._walls = Walls(layout)
+        self._lock = threading.Lock()
+
+    # --- the port ----------------------------------------------------------------------------------------------
+
+    def publish(self, site: Site) -> SiteAddress:
+        self._check(site)
+        with self._locked():
+            before = self._record(site.name)
+            record = Record(site, self._rules(site))
+            self._walls.have(site.name, site.options.wall)
+            with self._led_early(before.shown, site):
+                self._have_text(site.name, record)
+            if record != before:
+                self._keep(site.name, record)
+            self._lead(site)
+        return SiteAddress(self.reserve(site.name), site.release)
+
+    def unpublish(self, name: DeploymentName) -> None:
+        with self._locked():
+            before = self._record(name)
+            if before.shown is None:
+                return
+            after = replace(before, up=False)
+            self._have_text(name, after)
+            self._keep(name, after)
+            for link in (self._layout.live(name), self._layout.current(name)):
+                site_links.remove(link)
+
+    def address(self, name: DeploymentName) -> SiteAddress | None:
+        site = self._record(name).shown
+        if site is None:
+            return None
+        link = self._layout.current(name) if site.unit is None else self._layout.live(name)
+        release = site_links.release_of(link)
+        return None if release is None else SiteAddress(self.reserve(name), release)
+
+    def reserve(self, name: DeploymentName) -> str:
+        return f"https://{self._own(name)}"
+
+    def drain(self, ref: UnitRef, timeout: float) -> bool:
+        """Two looks must find nobody: a request that was on its way during the first is seen by the second."""
+        socket, deadline, quiet = self._layout.socket(ref), time.monotonic() + timeout, 0
+        while True:
+            quiet = 0 if connections.count(socket, self._sockets) else quiet + 1
+            if quiet == 2:
+                return True
+            if time.monotonic() + QUIET > deadline:
+                return False
+            time.sleep(QUIET)
+
+    # --- for the other parts of the host -----------------------------------------------------------------------
+
+    def served(self, name: DeploymentName) -> Site | None:
+        """What was asked for, of the release that answers now."""
+        site, address = self._record(name).shown, self.address(name)
+        return site if site is None or address is None else replace(site, release=address.release)
+
+    def notices(self, name: DeploymentName) -> tuple[str, ...]:
+        """What the published tree asked for and can not have."""
+        return self._record(name).rules.notices
+
+    def hosts(self, name: DeploymentName) -> tuple[HostName, ...]:
+        """All names that the deployment answers to, its own under the platform first."""
+        return self._front(name, self._record(name)).hosts
+
+    def names(self) -> tuple[DeploymentName, ...]:
+        """Deployments with a file here."""
+        return tuple(DeploymentName(path.stem) for path in sorted(self._layout.nginx_sites.glob("*.conf")))
+
+    def refresh(self, name: DeploymentName, *, reload: bool = False) -> None:
+        """Write the file anew, as after a change of certificates. `reload` for those whose content alone changed."""
+        with self._locked():
+            changed = self._layout.nginx_site(name).exists() and self._have_text(name, self._record(name))
+            if reload and not changed:
+                self._nginx.reload()
+
+    def refresh_all(self) -> None:
+        """Write all files anew in one go, as after an upgrade."""
+        with self._locked():
+            self._swap({name: self._text(name, self._record(name)) for name in self.names()})
+
+    def forget(self, name: DeploymentName) -> None:
+        """Remove all that is here of a deployment that goes."""
+        with self._locked():
+            for link in (self._layout.live(name), self._layout.current(name)):
+                site_links.remove(link)
+            self._swap({name: None})
+            self._walls.have(name, ())
+            self._layout.site_record(name).unlink(missing_ok=True)
+            shutil.rmtree(self._layout.tls(name), ignore_errors=True)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One change at a time, in this process and in those of timers."""
+        with self._lock:
+            place = self._layout.state / "sites.lock"
+            place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with place.open("a") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                yield
+
+    # --- what is asked for -------------------------------------------------------------------------------------
+
+    def _check(self, site: Site) -> None:
+        """Raises NotFound, BadValue for what can not be served."""
+        if site.unit is None:
+            with self._public(site) as folder:
+                if folder is None:
+                    raise NotFound(
+                        f"Release {site.release} of {site.name} has no published files.", hint="Deploy it again."
+                    )
+        elif site.unit not in self._units.installed(site.name):
+            raise NotFound(f"There is no unit {site.unit}.", hint="Install and start it first.")
+        elif site.unit.name != site.name or not self._units.serves(site.unit):
+            raise BadValue(f"{site.unit} serves no requests.", hint="Publish the web process.")
+        for domain in site.domains:
+            if domain in (self._platform.panel, self._platform.domain) or domain.endswith(f".{self._platform.domain}"):
+                raise BadValue(f"{domain} is a name of the platform itself.", hint="Use a domain of your own.")
+
+    def _rules(self, site: Site) -> Rules:
+        if site.unit is not None:
+            return Rules()
+        with self._public(site) as folder:
+            assert folder is not None
+            return site_rules.parse(_content(folder, "_redirects"), _content(folder, "_headers"))
+
+    @contextmanager
+    def _public(self, site: Site) -> Iterator[int | None]:
+        """A handle of the published tree, each step without following a link: project code may have been there."""
+        public = self._layout.public(site.name, site.release)
+        folder: int | None = None
+        try:
+            folder = os.open(self._layout.home(site.name), FOLDER)
+            for part in public.relative_to(self._layout.home(site.name)).parts:
+                below = os.open(part, FOLDER, dir_fd=folder)
+                os.close(folder)
+                folder = below
+            yield folder
+        except (FileNotFoundError, NotADirectoryError):
+            yield None
+        finally:
+            if folder is not None:
+                os.close(folder)
+
+    def _claimed(self, name: DeploymentName, hosts: Iterable[HostName]) -> None:
+        """Raises BadValue for a name that another deployment answers to: nginx would take either, without a word."""
+        wanted = set(hosts)
+        for other in self.names():
+            site = self._record(other).site if other != name else None
+            both = wanted & set(site.domains) if site is not None else set()
+            if both:
+                raise BadValue(f"{min(both)} belongs to {other}.", hint="Take it from there first.")
+
+    # --- the text ----------------------------------------------------------------------------------------------
+
+    def _own(self, name: DeploymentName) -> HostName:
+        return HostName(f"{name}.{self._platform.domain}")
+
+    def _front(self, name: DeploymentName, record: Record) -> Front:
+        nameless = Front(name, self._own(name), {}, record.site, record.rules, closed=not record.up)
+        tls: Mapping[HostName, TlsFiles] = tls_files.chosen(self._layout, name, nameless.hosts)
+        return replace(nameless, tls=tls)
+
+    def _text(self, name: DeploymentName, record: Record) -> str:
+        if self._flavour is None:
+            self._flavour = nginx_control.flavour()
+        return nginx_site.text(self._front(name, record), Ground(self._layout, self._flavour))
+
+    def _have_text(self, name: DeploymentName, record: Record) -> bool:
+        """Whether anything had to change."""
+        text = self._text(name, record)
+        if _read(self._layout.nginx_site(name)) == text:
+            return False
+        if record.site is not None:
+            self._claimed(name, record.site.domains)
+        self._swap({name: text})
+        return True
+
+    def _swap(self, wanted: Mapping[DeploymentName, str | None]) -> None:
+        """Have these files say this (None: be absent), all or none, in what nginx answers from."""
+        before = {name: _read(self._layout.nginx_site(name)) for name in wanted}
+        changes = {name: text for name, text in wanted.items() if before[name] != text}
+        if not changes:
+            return
+        with self._staged(changes) as staged:
+            self._nginx.test(staged)
+        try:
+            self._write(self._layout.nginx_sites, changes)
+            self._nginx.reload()
+        except BaseException:
+            self._write(self._layout.nginx_sites, {name: before[name] for name in changes})
+            with suppress(HostError):
+                self._nginx.reload()
+            raise
+
+    @contextmanager
+    def _staged(self, changes: Mapping[DeploymentName, str | None]) -> Iterator[Path]:
+        """A folder like the live one but for the changes. What stays is the same file under a second name."""
+        live = self._layout.nginx_sites
+        staged = live.with_name("staged")
+        shutil.rmtree(staged, ignore_errors=True)
+        staged.mkdir(mode=0o700, parents=True)
+        try:
+            for file in live.glob("*.conf"):
+                os.link(file, staged / file.name)
+            self._write(staged, changes)
+            yield staged
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)
+
+    def _write(self, folder: Path, texts: Mapping[DeploymentName, str | None]) -> None:
+        for name, text in texts.items():
+            file = folder / self._layout.nginx_site(name).name
+            if text is None:
+                file.unlink(missing_ok=True)
+            else:
+                files.write_whole(file, text.encode(), 0o644)
+
+    # --- links and records -------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _led_early(self, before: Site | None, site: Site) -> Iterator[None]:
+        """The link that nginx does not look at yet leads there already when it does; back, when it never will."""
+        was = None if before is None else before.unit is not None
+        link = self._layout.current(site.name) if site.unit is None else self._layout.live(site.name)
+        if was == (site.unit is not None):
+            yield
+            return
+        target = site_links.target_of(link)
+        self._lead_one(site)
+        try:
+            yield
+        except BaseException:
+            site_links.lead(link, target) if target else site_links.remove(link)
+            raise
+
+    def _lead_one(self, site: Site) -> None:
+        """The link that says what answers."""
+        if site.unit is None:
+            site_links.lead(self._layout.current(site.name), f"releases/{site.release}")
+        else:
+            site_links.lead(self._layout.live(site.name), str(self._layout.socket(site.unit)))
+
+    def _lead(self, site: Site) -> None:
+        self._lead_one(site)
+        if site.unit is None:
+            site_links.remove(self._layout.live(site.name))
+        else:
+            site_links.lead(self._layout.current(site.name), f"releases/{site.release}")
+
+    def _record(self, name: DeploymentName) -> Record:
+        file = self._layout.site_record(name)
+        try:
+            return codec.load(Record, json.loads(file.read_bytes()))
+        except FileNotFoundError:
+            return Record()
+
+    def _keep(self, name: DeploymentName, record: Record) -> None:
+        files.write_whole(self._layout.site_record(name), json.dumps(codec.dump(record)).encode())
+
+
+def _read(file: Path) -> str | None:
+    try:
+        return file.read_text()
+    except FileNotFoundError:
+        return None
+
+
+def _content(folder: int, name: str) -> bytes | None:
+    """What a regular file in a folder holds, a little more than is taken at most."""
+    try:
+        handle = os.open(name, FILE, dir_fd=folder)
+    except OSError:
+        return None
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            return None
+        return file.read(site_rules.LARGEST + 1)
