@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from apps.deployments.plan import Fill, Kind, Plan, Role
 from webops_host.names import VariableKey
@@ -64,6 +64,42 @@ def compose(  # noqa: PLR0913  everything that makes an environment, by name
     ordered = sorted(found.items())
     values = {VariableKey(key): value for key, (value, _, _) in ordered}
     return values, tuple(Origin(VariableKey(key), origin, reason) for key, (_, origin, reason) in ordered)
+
+
+NAMED: Mapping[str, Role] = {
+    "WEBOPS_HOSTS": Role.HOSTS,
+    "WEBOPS_ORIGINS": Role.ORIGINS,
+    "ALLOWED_HOSTS": Role.HOSTS,
+    "DJANGO_ALLOWED_HOSTS": Role.HOSTS,
+    "CSRF_TRUSTED_ORIGINS": Role.ORIGINS,
+}
+"""Variables that the platform fills with all names of a site."""
+
+
+def renamed(values: Mapping[str, str], domains: tuple[str, ...], fills: Iterable[Fill]) -> dict[str, str]:
+    """The variables of a release with the names that its site has now: what held all names of the site, or their
+    addresses, holds those of today. What a person wrote stays."""
+    hosts = tuple(name for name in values.get("WEBOPS_HOSTS", "").split(",") if name)
+    before = Place(values.get("WEBOPS_URL", ""), hosts, https=values.get("WEBOPS_HTTPS") == "1")
+    own = urlsplit(before.url).hostname or ""
+    if own not in hosts:
+        return dict(values)
+    after = Place(before.url, tuple(dict.fromkeys((*domains, *hosts[hosts.index(own) :]))), before.https)
+    roles = {**{str(fill.key): fill.role for fill in fills}, **NAMED}
+    old, new = ({role: _names(place, role) for role in set(roles.values())} for place in (before, after))
+    found = dict(values)
+    for key, role in roles.items():
+        if new[role] is not None and values.get(key) == old[role]:
+            found[key] = new[role] or ""
+    return found
+
+
+def _names(place: Place, role: Role) -> str | None:
+    """All names or addresses in the form of a role; None for roles that mean something else."""
+    glue = " " if role in (Role.HOSTS_SPACED, Role.ORIGINS_SPACED) else ","
+    if role in (Role.HOSTS, Role.HOSTS_SPACED):
+        return glue.join(place.hosts)
+    return glue.join(place.origins) if role in (Role.ORIGINS, Role.ORIGINS_SPACED) else None
 
 
 def _own(place: Place, release: int, commit: str) -> list[tuple[str, str]]:
@@ -126,13 +162,14 @@ def _parts(url: str | None) -> dict[Role, str]:
     sqlite = parts.scheme.startswith("sqlite")
     name = unquote(parts.path.removeprefix("/"))
     engine = "sqlite3" if sqlite or not url else "mysql" if parts.scheme.startswith("mysql") else "postgresql"
+    options = dict(parse_qsl(parts.query))  # a Unix socket's folder is no part of the authority
     return {
         Role.DATABASE_ENGINE: f"django.db.backends.{engine}",
         Role.DATABASE_NAME: name or "db",
         Role.DATABASE_USER: unquote(parts.username or ""),
         Role.DATABASE_PASSWORD: unquote(parts.password or ""),
-        Role.DATABASE_HOST: unquote(parts.hostname or ""),
-        Role.DATABASE_PORT: str(parts.port or 5432),
+        Role.DATABASE_HOST: options.get("host") or unquote(parts.hostname or ""),
+        Role.DATABASE_PORT: options.get("port") or str(parts.port or 5432),
     }
 
 

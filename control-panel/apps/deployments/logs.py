@@ -1,4 +1,4 @@
-"""What a release printed: one file of JSON lines per release, and the tail as rows.
+"""What a release or a command printed: one file of JSON lines each, and of a release the tail as rows.
 
 A position is a byte offset in the file, so that a reader resumes exactly where it stopped.
 """
@@ -38,11 +38,16 @@ def path(release_id: int) -> Path:
     return Path(settings.ENV.var) / "logs" / "releases" / f"{release_id}.jsonl"
 
 
-class Writer:
-    """Appends lines of a release. Secrets, given as exact values, never reach the file. Safe from several threads."""
+def command_path(command_id: int) -> Path:
+    return Path(settings.ENV.var) / "logs" / "commands" / f"{command_id}.jsonl"
 
-    def __init__(self, release: Release, secrets: Iterable[str] = ()) -> None:
-        self._release = release
+
+class Writer:
+    """Appends lines of a release, or to the file that is named. Secrets, given as exact values, never reach the file.
+    Safe from several threads."""
+
+    def __init__(self, release: Release | None, secrets: Iterable[str] = (), *, place: Path | None = None) -> None:
+        self._release, self._place = release, place
         self._file: IO[bytes] | None = None
         self._tail: deque[tuple[int, datetime, str, str]] = deque(maxlen=TAIL)
         self._lock = threading.Lock()
@@ -60,7 +65,7 @@ class Writer:
         record = json.dumps({"at": at.timestamp(), "step": step, "text": clean}, ensure_ascii=False)
         with self._lock:
             if self._file is None:
-                place = path(self._release.pk)
+                place = self._place or path(self._release.pk if self._release else 0)
                 place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 self._file = place.open("ab", buffering=0)
             position = self._file.tell()
@@ -78,6 +83,8 @@ class Writer:
                 return
             self._file.close()
             self._file = None
+            if self._release is None:
+                return
             rows = [
                 LogLine(release=self._release, position=position, at=at, step=step, text=text)
                 for position, at, step, text in self._tail
@@ -89,10 +96,15 @@ class Writer:
 
 
 def read(release_id: int, *, after: int = 0, limit: int = 1000, most: int = 64 << 20) -> list[Line]:
-    """Whole lines from a position on, at most `limit` of them and about `most` bytes. A position inside a line moves
-    on to the next one."""
+    """Whole lines of a release from a position on, at most `limit` of them and about `most` bytes. A position inside a
+    line moves on to the next one."""
+    return read_file(path(release_id), after=after, limit=limit, most=most)
+
+
+def read_file(place: Path, *, after: int = 0, limit: int = 1000, most: int = 64 << 20) -> list[Line]:
+    """The same of a file that is named."""
     try:
-        file = path(release_id).open("rb")
+        file = place.open("rb")
     except FileNotFoundError:
         return []
     lines: list[Line] = []

@@ -12,6 +12,7 @@ from django.conf import settings
 from apps.core.clock import now
 from apps.core.models import HostKind
 from apps.deployments import cron, detect, overrides, running
+from apps.deployments.contract import PlatformLimits
 from apps.deployments.models import Deployment, Release, Schedule
 from apps.deployments.plan import Django, Health, Kind, Plan, Process
 from apps.deployments.tree import Tree
@@ -31,24 +32,25 @@ def look(host: Host, deployment: Deployment, commit: CommitId) -> Plan:
     """The plan of a commit under the deployment's settings. Only reads."""
     name, kept = deployment.slug, overrides.of(deployment.overrides)
     tree = Tree(host.sources.listing(name, commit), partial(host.sources.read, name, commit))
+    most = platform_limits(host)
     plan = detect.plan(
         tree,
         pythons=host.builds.pythons(),
         root=RelativePath(deployment.root),
         overrides=_choices(deployment, kept),
+        limits=most,
         postgres=deployment.host.kind == HostKind.LINUX or bool(settings.ENV.postgres_url),
     )
     return replace(
         plan,
         django=_with_parts(plan.django, kept),
-        processes=tuple(_with_workers(process, kept.workers) for process in plan.processes),
+        processes=tuple(_scaled(process, kept, most) for process in plan.processes),
+        limits=_limited(plan.limits, kept, most),
     )
 
 
 def _choices(deployment: Deployment, kept: overrides.Overrides) -> detect.Overrides:
     """What the panel says, in the words of detection."""
-    plain = Limits()
-    limited = kept.memory_mib is not None or kept.cpu_percent is not None
     healthy = bool(kept.health_path) or kept.health_timeout is not None
     return detect.Overrides(
         kind=Kind(kept.kind) if kept.kind else None,
@@ -59,7 +61,6 @@ def _choices(deployment: Deployment, kept: overrides.Overrides) -> detect.Overri
         publish=RelativePath(kept.publish) if kept.publish else None,
         release=kept.release,
         lines={running.WEB: kept.web} if kept.web else {},
-        limits=Limits(kept.memory_mib or plain.memory_mib, kept.cpu_percent or plain.cpu_percent) if limited else None,
         health=Health(kept.health_path or "/", kept.health_timeout or Health().timeout) if healthy else None,
         variables=dict(deployment.variables.values_list("key", "value")),
     )
@@ -77,10 +78,29 @@ def _with_parts(django: Django | None, kept: overrides.Overrides) -> Django | No
     )
 
 
-def _with_workers(process: Process, workers: int | None) -> Process:
-    if workers is None or not isinstance(process.program, Gunicorn):
-        return process
-    return replace(process, program=replace(process.program, workers=workers))
+def platform_limits(host: Host) -> PlatformLimits:
+    """The most that one deployment gets on this host. One that says nothing gives the usual."""
+    facts, usual = host.describe(), PlatformLimits()
+    told = {name: facts.get(f"most_{name}", "") for name in ("memory_mib", "cpu_percent", "tasks")}
+    return replace(usual, **{name: int(text) for name, text in told.items() if text.isdecimal()})
+
+
+def _limited(limits: Limits, kept: overrides.Overrides, most: PlatformLimits) -> Limits:
+    """The panel's limits over the contract's, each by itself, within the platform's."""
+    return Limits(
+        min(kept.memory_mib or limits.memory_mib, most.memory_mib),
+        min(kept.cpu_percent or limits.cpu_percent, most.cpu_percent),
+        min(kept.tasks or limits.tasks, most.tasks),
+    )
+
+
+def _scaled(process: Process, kept: overrides.Overrides, most: PlatformLimits) -> Process:
+    """With the copies and workers that the panel says."""
+    count = process.count if process.kind == running.WEB else kept.counts.get(process.kind, process.count)
+    program = process.program
+    if kept.workers is not None and isinstance(program, Gunicorn):
+        program = replace(program, workers=kept.workers)
+    return replace(process, program=program, count=min(count, most.copies))
 
 
 def refuse_missing_variables(deployment: Deployment, plan: Plan) -> None:

@@ -19,4 +19,6 @@ def remove(deployment: Deployment, host: Host) -> None:
     host.accounts.remove(deployment.slug)
     for release_id in deployment.releases.values_list("pk", flat=True):
         logs.path(release_id).unlink(missing_ok=True)
+    for command_id in deployment.commands.values_list("pk", flat=True):
+        logs.command_path(command_id).unlink(missing_ok=True)
     deployment.delete()

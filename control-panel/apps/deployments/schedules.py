@@ -1,23 +1,27 @@
-"""Schedules are rows; whichever worker takes the turn by a guarded UPDATE runs it."""
+"""Schedules are rows; whichever worker takes the turn by a guarded UPDATE runs it, and keeps what came of it."""
 
 from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable
+from datetime import timedelta
 
 from django.db import connections
 
 from apps.core.clock import now
 from apps.core.models import Host as HostRow
-from apps.deployments import cron, running
-from apps.deployments.models import Schedule, Wish
-from webops_host.errors import HostError
+from apps.deployments import cron, hiding, running
+from apps.deployments.models import Deployment, Schedule, ScheduleRun, Wish, WorkState
+from webops_host.errors import Cancelled, HostError
 from webops_host.ports import Host
 from webops_host.values import Console, ProjectLine
 
 log = logging.getLogger("webops.schedules")
 LIMIT_SECONDS = 900.0
+TAIL, LONGEST, KEPT = 60, 1000, 100
+"""Lines of a run that are kept, signs of such a line, and runs of a deployment."""
 
 
 def run_due(connect: Callable[[HostRow], Host], stop: Callable[[], bool], host: str = "local") -> int:
@@ -26,31 +30,61 @@ def run_due(connect: Callable[[HostRow], Host], stop: Callable[[], bool], host: 
     at = now()
     due = Schedule.objects.filter(enabled=True, next_at__lte=at, deployment__wish=Wish.UP, deployment__host__name=host)
     started = 0
-    for row in due.select_related("deployment__host"):
+    for row in due.select_related("deployment__host", "deployment__database"):
         following = cron.parse(row.expression).next_after(at)
         mine = Schedule.objects.filter(pk=row.pk, next_at=row.next_at).update(next_at=following, last_at=at)
         if mine:
-            threading.Thread(target=_run, args=(row, connect, stop), name=f"schedule-{row.pk}", daemon=True).start()
+            threading.Thread(target=_thread, args=(row, connect, stop), name=f"schedule-{row.pk}", daemon=True).start()
             started += 1
     return started
 
 
-def _run(row: Schedule, connect: Callable[[HostRow], Host], stop: Callable[[], bool]) -> None:
-    outcome = "did not run: nothing is live"
-    tail: list[str] = []
+def _thread(row: Schedule, connect: Callable[[HostRow], Host], stop: Callable[[], bool]) -> None:
+    try:
+        perform(row, connect(row.deployment.host), stop)
+    except Exception:  # the outer edge of a thread
+        log.exception("schedule %s failed", row.pk)
+    finally:
+        connections.close_all()
+
+
+def perform(row: Schedule, host: Host, stop: Callable[[], bool]) -> ScheduleRun:
+    """Run it once, and keep what came of it and the end of what it printed."""
+    run = ScheduleRun.objects.create(
+        deployment=row.deployment, schedule=row, expression=row.expression, command=row.command, started_at=now()
+    )
+    masked = hiding.of(row.deployment)
+    tail: deque[str] = deque(maxlen=TAIL)
+    run.state, run.outcome = WorkState.FAILED, "did not run: nothing is live"
     try:
         release = row.deployment.live
         if release is not None:
-            host = connect(row.deployment.host)
-            host.builds.run(
-                running.runtime(release), ProjectLine(row.command), LIMIT_SECONDS, Console(tail.append, stop)
-            )
-            outcome = "done"
+            console = Console(lambda text: tail.append(masked(text)[:LONGEST].replace("\x00", "")), stop)
+            host.builds.run(running.runtime(release), ProjectLine(row.command), LIMIT_SECONDS, console)
+            run.state, run.outcome, run.exit_status = WorkState.DONE, "done", 0
+    except Cancelled:
+        run.state, run.outcome = WorkState.CANCELLED, "ended with the worker"
     except HostError as error:
-        outcome = f"failed: {error.message} {tail[-1] if tail else ''}".strip()
-    except Exception:  # the outer edge of a thread
+        status = error.facts.get("status")
+        run.exit_status = status if isinstance(status, int) else None
+        run.outcome = masked(f"failed: {error.message} {tail[-1] if tail else ''}".strip())
+    except Exception:  # the outer edge of background work
         log.exception("schedule %s failed", row.pk)
-        outcome = "failed inside WebOps; see the worker's log"
-    finally:
-        Schedule.objects.filter(pk=row.pk).update(last_outcome=outcome[:300])
-        connections.close_all()
+        run.outcome = "failed inside WebOps; see the worker's log"
+    run.tail, run.outcome, run.finished_at = list(tail), run.outcome[:300], now()
+    run.save()
+    Schedule.objects.filter(pk=row.pk).update(last_outcome=run.outcome)
+    _forget_old(row.deployment)
+    return run
+
+
+def _forget_old(deployment: Deployment) -> None:
+    old = list(deployment.schedule_runs.order_by("-pk").values_list("pk", flat=True)[KEPT:])
+    ScheduleRun.objects.filter(pk__in=old).delete()
+
+
+def reap(host: str) -> int:
+    """End the rows of runs that can not be going on any more: their worker ended. Returns how many. Again: 0."""
+    began_before = now() - timedelta(seconds=LIMIT_SECONDS + 60)
+    lost = ScheduleRun.objects.filter(finished_at=None, started_at__lt=began_before, deployment__host__name=host)
+    return lost.update(state=WorkState.FAILED, outcome="the worker ended while it ran", finished_at=now())

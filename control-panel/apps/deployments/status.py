@@ -92,6 +92,8 @@ def _condition(
         return Condition.CRASHED, reason or "The web process does not run."
     if crashed:
         return Condition.DEGRADED, f"{crashed[0].ref.kind}: {crashed[0].reason or 'crashed'}"
+    if all(unit.state is UnitState.ASLEEP for unit in web):
+        return Condition.RUNNING, "Asleep; the next visitor wakes it."
     if any(unit.state is UnitState.STARTING for unit in web):
         return Condition.DEGRADED, "The web process is starting."
     return Condition.RUNNING, f"Release {live.number} runs."

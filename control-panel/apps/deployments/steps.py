@@ -16,7 +16,7 @@ from django.db import transaction
 from apps.core.checks import is_loopback
 from apps.core.clock import now
 from apps.databases import actions as databases
-from apps.deployments import environment, hiding, keeping, looking, repositories, running
+from apps.deployments import environment, hiding, keeping, looking, repositories, running, sites
 from apps.deployments.logs import Writer
 from apps.deployments.models import Deployment, Release, ReleaseKind, State, Variable, Wish
 from apps.deployments.plan import Kind, Plan
@@ -172,7 +172,7 @@ def _hosts(deployment: Deployment) -> tuple[str, ...]:
     """Every name the site answers to: its domains, the one in its URL, and the loopback's when it is there."""
     own = urlsplit(deployment.url).hostname or "localhost"
     local = ("localhost", "127.0.0.1", f"{deployment.name}.localhost") if is_loopback(f"{own}:0") else ()
-    return tuple(dict.fromkeys((*deployment.domains.values_list("name", flat=True), own, *local)))
+    return tuple(dict.fromkeys((*sites.domains(deployment), own, *local)))
 
 
 def _generate(deployment: Deployment, key: str) -> Variable:
@@ -327,6 +327,8 @@ def finish(run: Run) -> Outcome:
             run.host.processes.install(unit)
             run.host.processes.start(unit.ref)
     running.remove_other_units(run.host, run.release)
+    if run.deployment.database is not None:
+        databases.retire(run.host, run.deployment.database)
     looking.sync_schedules(run.release)
     removed = keeping.prune(run.host, run.deployment)
     Release.objects.filter(pk=run.release.pk).update(finished_at=now())

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 from django.conf import settings
 from django.db import close_old_connections, connections
@@ -22,10 +22,10 @@ from apps.core.bells import Bell, FlagBell
 from apps.core.clock import now
 from apps.core.lines import UNREACHABLE
 from apps.core.models import Host as HostRow
-from apps.deployments import pipeline, reaper, removal, schedules
+from apps.deployments import commands, errands, pipeline, reaper, removal, schedules, turns
 from apps.deployments.actions import releases
-from apps.deployments.models import Deployment, Release, State, Wish
-from webops_host.errors import HostError
+from apps.deployments.models import Deployment, Errand, Release, State, Wish, WorkState
+from webops_host.errors import HostError, Stale
 from webops_host.ports import Host
 
 log = logging.getLogger("webops.worker")
@@ -35,6 +35,8 @@ LOOK_SECONDS_WITH_QUEUE = 5.0
 PULSE_SECONDS = 0.25
 RENEW_EVERY = 16  # pulses: a lease of 20 s is renewed every 4 s
 REAP_SECONDS = 15.0
+ERRANDS = 4
+"""How many short errands go on at once, beside the releases: nobody waits with a switch for somebody else's build."""
 
 
 @dataclass
@@ -45,6 +47,7 @@ class Job:
     fence: int
     signals: pipeline.Signals = field(default_factory=pipeline.Signals)
     release_id: int | None = None
+    is_errand: bool = False
 
 
 class Worker:
@@ -64,7 +67,8 @@ class Worker:
         self._bell = bell or FlagBell()
         self._look_seconds = look_seconds
         self._connect = connect
-        self._pool = executor or ThreadPoolExecutor(concurrency, thread_name_prefix="release")
+        self._executor = executor
+        self._pool = executor or ThreadPoolExecutor(concurrency + ERRANDS, thread_name_prefix="lane")
         self._concurrency = concurrency
         self._jobs: dict[int, Job] = {}
         self._lock = threading.Lock()
@@ -78,9 +82,13 @@ class Worker:
         """Work until stopped."""
         pulse = threading.Thread(target=self._pulse, name="pulse", daemon=True)
         pulse.start()
+        turned_at = datetime.min.replace(tzinfo=UTC)
         with self._bell:
             while not self._stopping.is_set():
                 self.look()
+                if (now() - turned_at).total_seconds() >= REAP_SECONDS:
+                    turned_at = now()
+                    self._take_turns()
                 self._bell.wait(self._look_seconds)
         self._pool.shutdown(wait=True)
         pulse.join()
@@ -116,6 +124,10 @@ class Worker:
             if self._due():
                 self._keep_ours()
                 reaper.reap(self._connect, self.host)
+                errands.reap(self.host)
+                commands.reap(self.host)
+                schedules.reap(self.host)
+            commands.run_waiting(self._connect, self._stopping.is_set, self.owner, self.host, self._beside)
             schedules.run_due(self._connect, self._stopping.is_set, self.host)
             self._take_waiting()
         except UNREACHABLE as error:
@@ -135,19 +147,44 @@ class Worker:
         for job in list(self._jobs.values()):
             self._tend(job, renew=True)
 
+    def _take_turns(self) -> None:
+        """What the platform does by itself from time to time."""
+        try:
+            turns.run_due(self._connect, self._stopping.is_set, self.owner, self.host, self._beside)
+        except UNREACHABLE as error:
+            log.warning("the database can not be reached; looking again: %s", error)
+        except Exception:  # the outer edge, as above
+            log.exception("the turns could not be looked at; looking again")
+
+    def _beside(self, name: str, act: Callable[[], None]) -> None:
+        """Begin what needs no lane."""
+        if self._executor is not None:
+            self._executor.submit(act)
+        else:
+            threading.Thread(target=act, name=name, daemon=True).start()
+
     def _take_waiting(self) -> None:
-        waiting = (
-            Deployment.objects.filter(work.free(now()), host__name=self.host)
-            .filter(Q(releases__state=State.QUEUED) | Q(wish=Wish.DELETED))
-            .exclude(releases__state=State.RUNNING)
+        """Errands first: they are short, and a release that follows then sees what they changed."""
+        lanes = Deployment.objects.filter(work.free(now()), host__name=self.host).exclude(releases__state=State.RUNNING)
+        waiting = Errand.objects.filter(state=WorkState.QUEUED, deployment__in=lanes).exclude(
+            deployment__wish=Wish.DELETED
+        )
+        for deployment_id in dict.fromkeys(waiting.order_by("pk").values_list("deployment_id", flat=True)):
+            if self._has_room(ERRANDS, is_errand=True):
+                self._take(deployment_id)
+        releases_wait = (
+            lanes.filter(Q(releases__state=State.QUEUED) | Q(wish=Wish.DELETED))
             .order_by("releases__created_at", "pk")
             .values_list("pk", flat=True)
             .distinct()
         )
-        for deployment_id in waiting:
-            if len(self._jobs) >= self._concurrency or self._stopping.is_set():
-                return
-            self._take(deployment_id)
+        for deployment_id in releases_wait:
+            if self._has_room(self._concurrency, is_errand=False):
+                self._take(deployment_id)
+
+    def _has_room(self, most: int, *, is_errand: bool) -> bool:
+        going = sum(job.is_errand == is_errand for job in list(self._jobs.values()))
+        return going < most and not self._stopping.is_set()
 
     def _take(self, deployment_id: int) -> None:
         """Claim the lane, then what waits in it, and start a thread for it."""
@@ -171,6 +208,10 @@ class Worker:
         host = self._connect(deployment.host).fenced(deployment.slug, job.fence)
         if deployment.wish == Wish.DELETED:
             return lambda: removal.remove(deployment, host)
+        errand = errands.claim(deployment)
+        if errand is not None:
+            job.is_errand = True
+            return lambda: errands.perform(errand, host, job.signals.stop)
         release = deployment.releases.filter(state=State.QUEUED).select_related("triggered_by").first()
         if release is None:
             return None
@@ -191,7 +232,7 @@ class Worker:
         """One claimed piece of work, from start to the end of its lease."""
         try:
             act()
-        except pipeline.LeaseLost:
+        except (pipeline.LeaseLost, Stale):
             log.warning("deployment %s was taken over by another worker", job.deployment_id)
         except HostError as error:
             log.warning("deployment %s: %s %s", job.deployment_id, error.message, error.hint)

@@ -1,47 +1,59 @@
-"""Start, stop and restart what is live."""
+"""Start, stop and restart what is live. The wish is kept at once; the worker has it done."""
 
 from __future__ import annotations
 
 from django.db import transaction
 
-from apps.core import access, audit, hosts
+from apps.core import access, audit
 from apps.core.access import Actor, Capability
 from apps.core.errors import Conflict
-from apps.deployments import running
-from apps.deployments.models import Deployment, Release, Wish
+from apps.deployments import errands
+from apps.deployments.models import Deployment, Errand, ErrandKind, Wish, WorkState
 
 
 class NothingLive(Conflict):
     code = "nothing_live"
 
 
-def start(actor: Actor, deployment: Deployment) -> None:
+POWER = (ErrandKind.START, ErrandKind.STOP, ErrandKind.RESTART)
+
+
+def start(actor: Actor, deployment: Deployment) -> Errand:
     """Have the live release's processes running and its site served. Again: nothing."""
-    release = _live(actor, deployment, "deployment.start")
-    Deployment.objects.filter(pk=deployment.pk).update(wish=Wish.UP)
-    running.start(hosts.of(deployment.host), release)
+    return _ask(actor, deployment, ErrandKind.START, Wish.UP)
 
 
-def stop(actor: Actor, deployment: Deployment) -> None:
+def stop(actor: Actor, deployment: Deployment) -> Errand:
     """Stop its processes and its site; nothing is removed. Again: nothing."""
-    release = _live(actor, deployment, "deployment.stop")
-    Deployment.objects.filter(pk=deployment.pk).update(wish=Wish.STOPPED)
-    running.stop(hosts.of(deployment.host), release)
+    return _ask(actor, deployment, ErrandKind.STOP, Wish.STOPPED)
 
 
-def restart(actor: Actor, deployment: Deployment) -> None:
+def restart(actor: Actor, deployment: Deployment) -> Errand:
     """Stop and start its processes; requests wait meanwhile."""
-    release = _live(actor, deployment, "deployment.restart")
+    access.require(actor, Capability.DEPLOY, deployment.team)
     if deployment.wish == Wish.STOPPED:
         raise Conflict(f"{deployment} is stopped.", hint="Start it instead.", code="stopped")
-    running.restart(hosts.of(deployment.host), release)
+    return _ask(actor, deployment, ErrandKind.RESTART, None)
 
 
-def _live(actor: Actor, deployment: Deployment, action: str) -> Release:
+def _ask(actor: Actor, deployment: Deployment, kind: ErrandKind, wish: Wish | None) -> Errand:
     access.require(actor, Capability.DEPLOY, deployment.team)
-    release = deployment.live
-    if release is None:
+    if deployment.live is None:
         raise NothingLive(f"{deployment} has no live release.", hint="Deploy it first.")
+    if deployment.wish == Wish.DELETED:
+        raise Conflict(f"{deployment} is being deleted.", hint="Wait until it is gone.")
     with transaction.atomic():
-        audit.record(actor, action, team=deployment.team, target=deployment.name)
-    return release
+        if wish is not None:
+            Deployment.objects.filter(pk=deployment.pk).update(wish=wish)
+            deployment.wish = wish
+        _withdraw_others(deployment, kind)
+        audit.record(actor, f"deployment.{kind}", team=deployment.team, target=deployment.name)
+        return errands.ask(actor, deployment, kind)
+
+
+def _withdraw_others(deployment: Deployment, kind: ErrandKind) -> None:
+    """Of switches that still wait the last one counts."""
+    others = [other for other in POWER if other != kind]
+    deployment.errands.filter(kind__in=others, state=WorkState.QUEUED).update(
+        state=WorkState.CANCELLED, outcome="Another switch was pressed before this began."
+    )

@@ -54,6 +54,7 @@ class Deployment(Leased):
     kind = models.CharField(max_length=10, choices=[(kind.value, kind.value) for kind in Kind], blank=True)
     wish = models.CharField(max_length=10, choices=Wish.choices, default=Wish.DRAFT)
     overrides = models.JSONField(default=dict, blank=True)
+    site = models.JSONField(default=dict, blank=True)
     keep_releases = models.PositiveIntegerField(default=5)
     url = models.CharField(max_length=200, blank=True)
     database = models.OneToOneField(
@@ -283,40 +284,3 @@ class Variable(models.Model):
         db_table = "variables"
         constraints = [models.UniqueConstraint(fields=["deployment", "key"], name="one_variable_per_key")]
         ordering = ["key"]
-
-
-class DomainName(models.Model):
-    """A domain that leads to a deployment; a domain belongs to one deployment only."""
-
-    deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="domains")
-    name = models.CharField(max_length=253, unique=True)
-    primary = models.BooleanField(default=False)
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        db_table = "domains"
-        constraints = [
-            models.UniqueConstraint(
-                fields=["deployment"], condition=Q(primary=True), name="one_primary_domain_per_deployment"
-            )
-        ]
-
-
-class Schedule(models.Model):
-    """A command of a deployment that runs at times (five fields as in crontab(5), in UTC)."""
-
-    deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="schedules")
-    expression = models.CharField(max_length=100)
-    command = models.CharField(max_length=4000)
-    enabled = models.BooleanField(default=True)
-    next_at = models.DateTimeField(null=True)
-    last_at = models.DateTimeField(null=True)
-    last_outcome = models.CharField(max_length=300, blank=True)
-
-    class Meta:
-        db_table = "schedules"
-        constraints = [
-            models.UniqueConstraint(
-                fields=["deployment", "expression", "command"], name="one_schedule_per_time_and_command"
-            )
-        ]
