@@ -92,7 +92,7 @@ def test_every_method_of_every_port_is_an_operation_and_nothing_else():
     assert "host.fenced" not in OPERATIONS
     assert {op.name for op in OPERATIONS.values() if op.streams} == {
         "sources.fetch", "builds.python", "builds.node", "builds.run", "builds.django", "processes.ready",
-        "databases.dump", "databases.accept", "databases.restore", "databases.clone",
+        "certificates.issue", "databases.dump", "databases.accept", "databases.restore", "databases.clone",
     }  # fmt: skip
 
 

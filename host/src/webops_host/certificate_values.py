@@ -71,7 +71,8 @@ class NameCheck:
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
-    """What became of one certificate that was due. Without an error it is new and in use."""
+    """What became of one certificate that was due, by its deployment's name (or `_panel`). Without an error it is new
+    and in use."""
 
     name: str
     error: str = ""

@@ -11,6 +11,7 @@ HostError                   catch this to catch them all
 ├── FetchFailed             the repository could not be read (with a reason)
 ├── AddressRefused          a name leads to an address that may not be reached
 ├── NotReady                the app started but never answered well
+├── CertificateRefused      a certificate authority gave no certificate (with a reason)
 ├── DiskFull                there is not enough room to begin, or it ran out
 ├── Stale                   the caller's fence is older than one already seen
 ├── Forbidden               this caller may not ask for that
@@ -82,6 +83,12 @@ class NotReady(HostError):
     """Facts: `reason`, one of: exited, never_bound, status, timeout; with `status`, `exit`, `oom` where known."""
 
     code = "not_ready"
+
+
+class CertificateRefused(HostError):
+    """Facts: `reason`, one of: names, challenge, rate_limited, ca_down, wait, other; `host`, `seconds` if known."""
+
+    code = "certificate_refused"
 
 
 class DiskFull(HostError):

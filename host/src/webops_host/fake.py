@@ -18,6 +18,7 @@ from typing import Any
 
 from webops_host import ports
 from webops_host.errors import BadValue, Cancelled, FetchFailed, NotFound, NotReady
+from webops_host.fake_certificates import FakeCertificates
 from webops_host.fake_databases import FakeDatabases
 from webops_host.fences import FencedHost, Fences, Ports
 from webops_host.names import CommitId, DeploymentName, Digest, GitRef, PythonVersion, RelativePath
@@ -103,12 +104,13 @@ class FakeHost(Ports):
         self.urls: dict[DeploymentName, str] = {}
         self.database_urls: dict[DeploymentName, str] = {}
         self.databases_here = FakeDatabases(self.database_urls)
+        self.certificates_here = FakeCertificates(self.sites_up)
         self._lock = threading.RLock()
         self._fences = Fences()
         self._parts: dict[str, Any] = {
             "accounts": _Accounts(self), "sources": _Sources(self), "builds": _Builds(self),
             "processes": _Processes(self), "sites": _Sites(self), "databases": self.databases_here,
-            "meters": _Meters(self), "host": _Itself(self),
+            "certificates": self.certificates_here, "meters": _Meters(self), "host": _Itself(self),
         }  # fmt: skip
         self.push(files if files is not None else {"index.html": "<h1>Hello</h1>\n"})
 

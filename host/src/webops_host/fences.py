@@ -72,6 +72,7 @@ class Ports:
     builds: ports.Builds
     processes: ports.Processes
     sites: ports.Sites
+    certificates: ports.Certificates
     databases: ports.Databases
     meters: ports.Meters
 
@@ -82,6 +83,7 @@ class Ports:
         self.builds = cast(ports.Builds, Port("builds", perform))
         self.processes = cast(ports.Processes, Port("processes", perform))
         self.sites = cast(ports.Sites, Port("sites", perform))
+        self.certificates = cast(ports.Certificates, Port("certificates", perform))
         self.databases = cast(ports.Databases, Port("databases", perform))
         self.meters = cast(ports.Meters, Port("meters", perform))
 

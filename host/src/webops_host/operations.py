@@ -23,6 +23,7 @@ PORTS: Mapping[str, type] = {
     "builds": ports.Builds,
     "processes": ports.Processes,
     "sites": ports.Sites,
+    "certificates": ports.Certificates,
     "databases": ports.Databases,
     "meters": ports.Meters,
 }
@@ -30,8 +31,9 @@ PORTS: Mapping[str, type] = {
 READS = frozenset(
     {
         "accounts.releases", "sources.listing", "sources.read", "builds.pythons", "processes.status",
-        "processes.ready", "processes.logs", "sites.address", "sites.drain", "databases.size", "databases.facts",
-        "databases.dumps", "databases.read", "meters.disk", "meters.space", "host.describe", "host.explain",
+        "processes.ready", "processes.logs", "sites.address", "sites.drain", "certificates.check",
+        "certificates.status", "databases.size", "databases.facts", "databases.dumps", "databases.read", "meters.disk",
+        "meters.space", "host.describe", "host.explain",
     }
 )  # fmt: skip
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
+from webops_host.certificate_values import CertificateStatus, NameCheck, PrivateKey, Renewal
 from webops_host.database_values import DatabaseFacts, Dump, Restored
 from webops_host.names import CommitId, DeploymentName, DumpId, PythonVersion, RelativePath
 from webops_host.values import (
@@ -146,6 +147,31 @@ class Sites(Protocol):
         """Wait until no request of the site is in flight to this unit. False when the time ran out."""
 
 
+class Certificates(Protocol):
+    """What a deployment's names prove themselves with. A host without TLS raises NotSupported."""
+
+    def check(self, name: DeploymentName) -> tuple[NameCheck, ...]:
+        """Whether each of its names leads to this server, asked of the DNS and of the address itself now."""
+
+    def issue(self, name: DeploymentName, console: Console) -> CertificateStatus:
+        """Have a certificate from the authority for those of its names that lead here. Again, while that is good for
+        all of them: nothing. Raises CertificateRefused with the reason, NotFound without a site, Cancelled."""
+
+    def renew_due(self) -> tuple[Renewal, ...]:
+        """Renew each of the authority's certificates that has less than a third of its life left, unless it failed a
+        short while ago. One that fails stays in use. Again: nothing is due any more."""
+
+    def upload(self, name: DeploymentName, chain_pem: str, key: PrivateKey) -> CertificateStatus:
+        """Use a person's own certificate for the names it covers, before any other. Raises BadValue when key,
+        chain or names do not fit, or it is over. Again: the same."""
+
+    def remove(self, name: DeploymentName) -> None:
+        """Use the uploaded certificate no more. None is fine."""
+
+    def status(self, name: DeploymentName) -> CertificateStatus:
+        """What each name shows, from the files and from the running web server."""
+
+
 class Databases(Protocol):
     """A database for each deployment that wants one. What a kind of database can not do raises NotSupported."""
 
@@ -222,6 +248,7 @@ class Host(Protocol):
     builds: Builds
     processes: Processes
     sites: Sites
+    certificates: Certificates
     databases: Databases
     meters: Meters
 
@@ -237,6 +264,7 @@ class Host(Protocol):
 __all__ = [
     "Accounts",
     "Builds",
+    "Certificates",
     "Databases",
     "Host",
     "Meters",

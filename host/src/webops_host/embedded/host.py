@@ -10,6 +10,7 @@ from contextlib import suppress
 from webops_host import codec, ports
 from webops_host.builds import LocalBuilds
 from webops_host.embedded.accounts import EmbeddedAccounts
+from webops_host.embedded.certificates import EmbeddedCertificates
 from webops_host.embedded.databases import EmbeddedDatabases
 from webops_host.embedded.meters import EmbeddedMeters
 from webops_host.embedded.processes import GRACE, EmbeddedProcesses
@@ -46,6 +47,7 @@ class EmbeddedHost:
         self.builds: ports.Builds = LocalBuilds(layout)
         self.processes: ports.Processes = units
         self.sites: ports.Sites = sites
+        self.certificates: ports.Certificates = EmbeddedCertificates()
         self.databases: ports.Databases = EmbeddedDatabases(layout, postgres_url)
         self.meters: ports.Meters = EmbeddedMeters(layout)
 
