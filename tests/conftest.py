@@ -15,7 +15,8 @@ from pathlib import Path
 import django
 import pytest
 
-for name in [name for name in os.environ if name.startswith("WEBOPS_") and name != "WEBOPS_SCREENSHOTS"]:
+KEPT = ("WEBOPS_SCREENSHOTS", "WEBOPS_LAB_")
+for name in [name for name in os.environ if name.startswith("WEBOPS_") and not name.startswith(KEPT)]:
     del os.environ[name]
 _var = tempfile.TemporaryDirectory(prefix="webops-tests-")
 atexit.register(_var.cleanup)

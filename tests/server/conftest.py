@@ -1,4 +1,7 @@
-"""Booted servers for tests: one lab for a session, each suite of Debian, the platform installed once for each."""
+"""Booted servers for tests: one lab for a session, each suite of Debian, the platform installed once for each.
+
+$WEBOPS_LAB_SUITES names the suites, when not all are wanted.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,34 @@ import os
 from collections.abc import Iterator
 
 import pytest
+import trustme
+from tests.server.frozen import Frozen, install_once
+from tests.server.installed import Installed
+from tests.server.lab.acme import Pebble
 from tests.server.lab.lab import Lab
 from tests.server.lab.places import SUITES, missing
+from tests.server.lab.server import Server
+from tests.support.git_server import GitServer
 
 CHOSEN = tuple(os.environ.get("WEBOPS_LAB_SUITES", " ".join(SUITES)).split())
+lacking = missing()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """A test that was not run is not passed in silence."""
+    skipped = {
+        report.nodeid for report in terminalreporter.stats.get("skipped", ()) if "tests/server/" in report.nodeid
+    }
+    if skipped and lacking:
+        terminalreporter.section(f"{len(skipped)} tests of a server SKIPPED: no {', no '.join(lacking)}", sep="!")
+        for name in sorted(skipped):
+            terminalreporter.line(name)
 
 
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
-    if lacking := missing():
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"no server here without {', '.join(lacking)}")
+    if lacking:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"no server here: no {', no '.join(lacking)}")
     with Lab() as made:
         yield made
 
@@ -23,3 +44,46 @@ def lab() -> Iterator[Lab]:
 @pytest.fixture(scope="session", params=CHOSEN)
 def suite(request: pytest.FixtureRequest) -> str:
     return request.param
+
+
+@pytest.fixture(scope="module")
+def bare(lab: Lab, suite: str) -> Iterator[Server]:
+    """A server as its provider hands it out."""
+    made = lab.server(suite)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def frozen(lab: Lab, suite: str) -> Frozen:
+    """The state of a server on which this checkout's HEAD was installed, and its first account made."""
+    return install_once(lab, suite)
+
+
+@pytest.fixture(scope="module")
+def installed(lab: Lab, frozen: Frozen) -> Iterator[Installed]:
+    """A server of its own for each file of tests, with the platform on it and its owner signed in."""
+    made = frozen.boot(lab)
+    yield made
+    made.close()
+    made.server.close()
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    """Vouches for what stands around the servers. `server.trusts(…)` makes a server believe it."""
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def git_host(lab: Lab, authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitServer]:
+    """A Git host, https://git.test for servers that `allow` it."""
+    with GitServer(tmp_path_factory.mktemp("git"), "git.test", lab.network.gateway, 443, authority) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def acme(lab: Lab, authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pebble]:
+    """A certificate authority that servers reach as acme.test once they were told its address."""
+    with Pebble(tmp_path_factory.mktemp("acme"), lab.network.gateway, authority) as made:
+        yield made

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,11 +30,9 @@ for number in range(20):
 SPIN = "import time; end = time.monotonic() + 1.5\nwhile time.monotonic() < end: pass\nprint(time.process_time())"
 
 
-@pytest.fixture(scope="module")
-def server(lab: Lab, suite: str) -> Iterator[Server]:
-    made = lab.server(suite)
-    yield made
-    made.close()
+@pytest.fixture
+def server(bare: Server) -> Server:
+    return bare
 
 
 def limited(server: Server, program: str, *properties: str) -> str:
