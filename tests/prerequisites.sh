@@ -3,6 +3,9 @@
 # In CI (CI=true) a missing one is a failure, so that no test is skipped there unseen.
 set -euo pipefail
 
+# What boots a server for the tests of one, and stands around it; setpriv and nsenter are there on every Debian.
+SERVER=(debootstrap:debootstrap systemd-nspawn:systemd-container nft:nftables ip:iproute2 pebble:pebble wrk:wrk)
+
 main() {
     local -a packages=()
     read -ra packages <<< "$(missing)"
@@ -16,8 +19,8 @@ main() {
 }
 
 missing() {
-    local program
-    for program in git:git node:nodejs npm:npm chromium:chromium; do
+    local program PATH="$PATH:/usr/sbin:/sbin"
+    for program in git:git node:nodejs npm:npm chromium:chromium nginx:nginx "${SERVER[@]}"; do
         if ! command -v "${program%%:*}" > /dev/null; then printf '%s ' "${program##*:}"; fi
     done
     if ! compgen -G "/usr/lib/postgresql/*/bin/initdb" > /dev/null; then printf 'postgresql '; fi

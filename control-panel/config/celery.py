@@ -21,6 +21,7 @@ app.conf.update(
         "visibility_timeout": 6 * HOURS,  # recovery belongs to leases, not to Redis
         "socket_timeout": 30,
         "health_check_interval": 25,
+        "polling_interval": 10,  # how long Redis holds a question that nothing answers
         "client_name": f"webops-worker-{settings.ENV.host}",
     },
     accept_content=["json"],
