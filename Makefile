@@ -1,6 +1,6 @@
 # What a person does here, and nothing else: CI runs the same.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format bench lock
+.PHONY: help setup run test server-test check format bench lock
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 
@@ -13,7 +13,7 @@ APART := WEBOPS_VAR=$(CURDIR)/.mypy_cache/var
 OR_EMPTY := || [ $$? -eq 5 ]
 
 help:  ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
 
 setup:  ## what the tests need: environment, and programs from Debian
 	@control-panel/environment.sh --dev
@@ -26,6 +26,10 @@ test: check  ## every check and every test
 	$(PYTEST) -q -n 2 --dist loadfile -m "not slow and not browser and not server" --ignore tests/shape $(OR_EMPTY)
 	$(PYTEST) -q -m "slow and not browser and not server" --durations=15 $(OR_EMPTY)
 	$(PYTEST) -q -m "browser" $(OR_EMPTY)
+	$(MAKE) --no-print-directory server-test
+
+server-test:  ## the platform on booted servers of each Debian; needs root and what `make setup` installs
+	$(PYTEST) -q -m "server" tests/server --durations=15 $(OR_EMPTY)
 
 check:  ## style, types, direction of imports, scripts, migrations, sizes and documentation
 	$(BIN)/ruff check .

@@ -15,7 +15,7 @@ PREFIX = "wol"
 ALIVE = Path("/run/webops-lab")
 SUITES = ("bookworm", "trixie")
 SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-TOOLS = ("debootstrap", "systemd-nspawn", "nsenter", "nft", "ip")
+TOOLS = ("debootstrap", "systemd-nspawn", "nsenter", "setpriv", "nft", "ip", "pebble", "pebble-challtestsrv")
 
 
 class LabError(Exception):
@@ -61,8 +61,17 @@ def fingerprint(*parts: str) -> str:
 
 
 def missing() -> tuple[str, ...]:
-    """Why there can be no lab here: empty when there can be."""
-    found = [f"the program {tool}" for tool in TOOLS if not shutil.which(tool, path=SEARCH)]
+    """What there would have to be for a lab: empty when there can be one."""
     if os.geteuid() != 0:
-        found.insert(0, "root")
+        return ("root",)
+    found = [f"program {tool}" for tool in TOOLS if not shutil.which(tool, path=SEARCH)]
+    if (
+        not found
+        and subprocess.run(("unshare", "--mount", "--net", "true"), capture_output=True, check=False).returncode
+    ):
+        found.append("right to make namespaces")
+    if "overlay" not in Path("/proc/filesystems").read_text():
+        found.append("overlay file system in the kernel")
+    if not os.access("/sys/fs/cgroup", os.W_OK):
+        found.append("control groups that may be written")
     return tuple(found)
