@@ -176,7 +176,7 @@ def test_nothing_is_left_of_a_server(lab: Lab, suite: str) -> None:
         find(server.name)
 
 
-def test_what_a_dead_session_left_is_swept_up(suite: str) -> None:
+def test_what_a_dead_session_left_is_swept_up(lab: Lab, suite: str) -> None:
     program = f"""
 import os, signal
 from tests.server.lab.lab import Lab
