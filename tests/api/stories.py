@@ -5,9 +5,24 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from apps.core.clock import now
-from apps.deployments.models import Deployment, Release, ReleaseStep, State, StepState, Wish
+from tests.support.machine import QUIET
 
+from apps.core.clock import now
+from apps.databases.models import Database
+from apps.deployments.models import (
+    Deployment,
+    Errand,
+    ErrandKind,
+    Release,
+    ReleaseStep,
+    State,
+    StepState,
+    Wish,
+    WorkState,
+)
+from webops_host.ports import Host
+
+DUMP = "20231114T221300Z-0000"
 STATIC_PLAN: dict[str, Any] = {"kind": "static"}
 
 
@@ -37,6 +52,19 @@ def went_live(deployment: Deployment, *, number: int | None = None, **columns: A
     Deployment.objects.filter(pk=deployment.pk).update(wish=Wish.UP, url="http://127.0.0.1:8100", kind="static")
     _steps(release, StepState.DONE)
     return release
+
+
+def has_database(deployment: Deployment, host: Host) -> Database:
+    """It has a database with one dump, and something was asked about it."""
+    url = host.databases.ensure(deployment.slug)
+    row = Database.objects.create(
+        team=deployment.team, host=deployment.host, name=deployment.name, engine="postgres", url=url
+    )
+    Deployment.objects.filter(pk=deployment.pk).update(database=row)
+    host.databases.dump(deployment.slug, QUIET)
+    if not Errand.objects.filter(pk=1).exists():
+        Errand.objects.create(pk=1, deployment=deployment, kind=ErrandKind.DUMP, state=WorkState.DONE)
+    return row
 
 
 def failed(deployment: Deployment) -> Release:

@@ -14,6 +14,7 @@ from tests.conftest import member
 
 from apps.api.urls import api
 from apps.core.models import GitServer, Role
+from apps.deployments.models import Deployment
 
 ROLES = ("owner", "admin", "developer", "viewer")
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE")
@@ -38,6 +39,17 @@ TABLE: dict[tuple[str, str], tuple[Any, int, int, Any]] = {
     ("POST", "tokens"): (OWN, 201, 201, {"name": "ci", "scope": "read"}),
     ("DELETE", "tokens/{token_id}"): (OWN, 204, 404, None),
     ("GET", "databases"): (READ, 200, 200, None),
+    ("GET", "databases/{name}"): (READ, 200, 404, None),
+    ("POST", "databases/{name}/rotate"): (CONFIGURE, 202, 404, None),
+    ("POST", "databases/{name}/dumps"): (SHIP, 202, 404, None),
+    ("POST", "databases/{name}/uploads"): (CONFIGURE, 202, 404, {"any": "bytes"}),
+    ("GET", "databases/{name}/dumps/{dump}"): (SECRETS, 200, 404, None),
+    ("DELETE", "databases/{name}/dumps/{dump}"): (DELETE, 202, 404, None),
+    ("POST", "databases/{name}/restore"): (CONFIGURE, 202, 404, {"dump": stories.DUMP}),
+    ("POST", "databases/{name}/clone"): (CONFIGURE, 202, 404, {"source": "shop"}),
+    ("POST", "databases/{name}/revert"): (CONFIGURE, 202, 404, None),
+    ("POST", "databases/{name}/confirm"): (DELETE, 202, 404, None),
+    ("GET", "databases/{name}/errands/{errand_id}"): (READ, 200, 404, None),
     ("GET", "git-servers"): (READ, 200, 200, None),
     ("POST", "git-servers"): (ADMINISTER, 201, 404, {"name": "git.example.com", "team": "acme"}),
     ("DELETE", "git-servers/{server_id}"): (ADMINISTER, 204, 404, None),
@@ -111,6 +123,8 @@ def world(blog, team, host):
     stories.went_live(blog)
     stories.went_live(blog)
     blog.releases.create(number=3, files=3)
+    stories.has_database(blog, host)
+    stories.has_database(Deployment.objects.create(team=team, host=blog.host, name="shop"), host)
     return GitServer.objects.create(team=team, name="git.acme.test", port=8443)
 
 
@@ -132,7 +146,8 @@ def test_az_01_matrix(method, path, cast, world, sign, anonymous):
             client = client_of(who, cast, sign, anonymous)
             own = cast.get(who.partition(":")[0], cast["owner"]).api_tokens.first()
             token_id = own.pk if own and who != "stranger" else 999_999
-            url = template.format(name="blog", number=2, server_id=world.pk, token_id=token_id)
+            ids = {"number": 2, "server_id": world.pk, "token_id": token_id, "dump": stories.DUMP, "errand_id": 1}
+            url = template.format(name="blog", **ids)
             got[who] = client.request(method, url, **extra).status_code
             transaction.set_rollback(True)
     assert got == {who: expected(who, row) for who in WHO}
@@ -143,7 +158,7 @@ def test_az_01_no_other_method_does_anything(who, cast, world, sign, anonymous):
     client = client_of(who, cast, sign, anonymous)
     before = list(world.team.deployments.values())
     for path, known in operations().items():
-        url = path.format(name="blog", number=2, server_id=world.pk, token_id=1)
+        url = path.format(name="blog", number=2, server_id=world.pk, token_id=1, dump=stories.DUMP, errand_id=1)
         for method in set(METHODS) - known:
             assert client.request(method, url).status_code == 405, (method, path)
     assert list(world.team.deployments.values()) == before

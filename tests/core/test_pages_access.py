@@ -11,6 +11,7 @@ from django.db import transaction
 from django.test import Client, RequestFactory
 from django.urls import NoReverseMatch, URLPattern, URLResolver, get_resolver, reverse
 from tests.conftest import member
+from tests.support.machine import QUIET
 from tests.support.pages import browser, live, release
 
 from apps.api.models import ApiToken
@@ -61,6 +62,16 @@ TABLE = {
     "deployments:reveal": {"POST": Capability.READ_SECRETS},
     "deployments:unset": {"POST": CONFIGURE},
     "deployments:paste": {"POST": CONFIGURE},
+    "deployments:database": READ,
+    "deployments:database-rotate": {"POST": CONFIGURE},
+    "deployments:database-dump": {"POST": DEPLOY},
+    "deployments:database-upload": {"POST": CONFIGURE},
+    "deployments:database-restore": {"POST": CONFIGURE},
+    "deployments:database-clone": {"POST": CONFIGURE},
+    "deployments:database-revert": {"POST": CONFIGURE},
+    "deployments:database-confirm": {"POST": Capability.DELETE},
+    "deployments:database-discard": {"POST": Capability.DELETE},
+    "deployments:database-download": {"GET": Capability.READ_SECRETS, "HEAD": Capability.READ_SECRETS},
     "deployments:processes": READ,
     "deployments:settings": READ | {"POST": CONFIGURE},
     "deployments:explain": READ,
@@ -68,6 +79,7 @@ TABLE = {
 }
 """Who may do what with each page. A route that is not here fails the test below."""
 
+DUMP = {"name": "blog", "dump": "20231114T221300Z-0000"}
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 OF_OTHERS = ("api-1", "account_")  # the API has its own table, allauth its own tests
 ELSEWHERE = frozenset({"core:home", "deployments:new"})  # a stranger reaches these, for a team of their own
@@ -102,6 +114,10 @@ def world(team, blog, host, owner, mate, viewer, stranger):
     live(blog, host, 2)
     server = GitServer.objects.create(team=team, name="git.acme.example")
     database = Database.objects.create(team=team, host=blog.host, name="blog", engine="sqlite", url="sqlite:///x")
+    blog.database = database
+    blog.save(update_fields=["database"])
+    host.databases.ensure(blog.slug)
+    host.databases.dump(blog.slug, QUIET)
     token = ApiToken.objects.create(user=owner, name="ci", prefix="wo_abcd", digest="d", scope="read")
     soon = now() + timedelta(hours=1)
     SignInLink.objects.create(user=owner, digest=hashlib.sha256(b"way-in").hexdigest(), expires_at=soon)
@@ -121,7 +137,7 @@ def address(name: str, keys: dict[str, int]) -> str:
     if name in keys:
         extra = {"slug": "acme"} if name.startswith("core:") else {}
         return reverse(name, kwargs={"pk": keys[name], **extra})
-    for kwargs in ({}, {"secret": "way-in"}, {"slug": "acme"}, {"name": "blog"}, {"name": "blog", "number": 1}):
+    for kwargs in ({}, {"secret": "way-in"}, {"slug": "acme"}, {"name": "blog"}, {"name": "blog", "number": 1}, DUMP):
         try:
             return reverse(name, kwargs=kwargs)
         except NoReverseMatch:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import secrets
+from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
@@ -14,6 +15,8 @@ from webops_cli import __version__
 from webops_cli.failures import FAILED, NOT_FOUND, UNREACHABLE, Failure, of_problem
 
 TIMEOUT = 30.0
+SLOW = 3600.0  # seconds between two pieces of a large file
+PIECE = 1 << 20
 
 
 class Client:
@@ -60,6 +63,35 @@ class Client:
     def lines(self, path: str, **params: Any) -> list[dict[str, Any]]:
         """An answer of JSON lines."""
         return [json.loads(line) for line in self._send("GET", path, params=params).text.splitlines()]
+
+    def send_file(self, path: str, file: Path) -> Any:
+        """Post a file as it is, piece by piece."""
+        with file.open("rb") as opened:
+            pieces = iter(lambda: opened.read(PIECE), b"")
+            headers = {"Content-Type": "application/octet-stream", "Content-Length": str(file.stat().st_size)}
+            return self._json(self._send("POST", path, content=pieces, headers=headers, timeout=SLOW))
+
+    def save(self, path: str, file: Path) -> int:
+        """Write an answer to a new file, piece by piece; returns its bytes."""
+        part = file.with_name(f"{file.name}.part")
+        if file.exists():
+            raise Failure(f"{file} is there already.", exit_code=FAILED, hint="Name another file with --output.")
+        try:
+            with self._http.stream("GET", path, timeout=SLOW) as answer, part.open("wb") as opened:
+                if not answer.is_success:
+                    answer.read()
+                    raise self._failure(answer, path)
+                for piece in answer.iter_bytes():
+                    opened.write(piece)
+                size = opened.tell()
+            if size != int(answer.headers.get("Content-Length", size)):
+                raise Lost("The file did not arrive whole.", exit_code=UNREACHABLE, hint="Try again.")
+            part.replace(file)
+        except httpx2.HTTPError as error:
+            raise Lost(f"The connection to {self.url} was lost: {error}.", exit_code=UNREACHABLE) from None
+        finally:
+            part.unlink(missing_ok=True)
+        return size
 
     def _send(self, method: str, path: str, **extra: Any) -> httpx2.Response:
         try:

@@ -23,8 +23,8 @@ class DatabaseQuerySet(models.QuerySet["Database"]):
 
 
 class Database(models.Model):
-    """One database on one host. `url` holds its credentials and is encrypted. `old_url` is the one before, as long as it
-    still works because something may run with it."""
+    """One database on one host. `url` holds its credentials and is encrypted. `old_url` is the one before, as long as
+    it still works because something may run with it."""
 
     team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="databases")
     host = models.ForeignKey(Host, on_delete=models.PROTECT, related_name="databases")

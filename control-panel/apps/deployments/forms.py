@@ -8,6 +8,7 @@ from typing import Any
 from django import forms
 
 from apps.core.models import Team
+from apps.databases.models import Database
 from apps.deployments.models import Deployment
 from apps.deployments.plan import Wanted
 
@@ -254,3 +255,26 @@ class SettingsForm(SourceForm):
 def _text(value: Any) -> Any:
     """A choice of yes or no as the text its field has."""
     return str(value).lower() if isinstance(value, bool) else value
+
+
+class UploadForm(forms.Form):
+    """A dump that was made elsewhere."""
+
+    file = forms.FileField(
+        label="File",
+        help_text="What “pg_dump --format=custom” wrote, or plain SQL. It is restored with this database’s own rights.",
+    )
+
+
+class CloneForm(forms.Form):
+    """Which database to fill this one from."""
+
+    source = forms.TypedChoiceField(label="Database")
+
+    def __init__(self, *args: Any, sources: Iterable[Database] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        known = {str(row.pk): row for row in sources}
+        field = self.fields["source"]
+        assert isinstance(field, forms.TypedChoiceField)
+        field.choices = [(key, row.name) for key, row in known.items()]
+        field.coerce = known.__getitem__

@@ -43,6 +43,7 @@ def secrets_of(deployment: Deployment) -> Iterator[str]:
         yield deployment.token
     if deployment.database is not None:
         yield from _of_url(deployment.database.url)
+        yield from _of_url(deployment.database.old_url)
     secret_keys = set()
     for variable in deployment.variables.filter(secret=True):
         secret_keys.add(variable.key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, include, path, register_converter
 
-from apps.deployments.views import changing, creating, listing, output, showing, variables
+from apps.deployments.views import changing, creating, databases, listing, output, showing, variables
 from webops_host.errors import BadValue
 from webops_host.names import DeploymentName
 
@@ -58,6 +58,16 @@ one = [
     path("variables/reveal/", variables.reveal, name="reveal"),
     path("variables/unset/", variables.unset, name="unset"),
     path("variables/paste/", variables.paste, name="paste"),
+    path("database/", databases.show, name="database"),
+    path("database/rotate/", databases.rotate, name="database-rotate"),
+    path("database/dump/", databases.dump, name="database-dump"),
+    path("database/upload/", databases.upload, name="database-upload"),
+    path("database/restore/", databases.restore, name="database-restore"),
+    path("database/clone/", databases.clone, name="database-clone"),
+    path("database/revert/", databases.revert, name="database-revert"),
+    path("database/confirm/", databases.confirm, name="database-confirm"),
+    path("database/discard/", databases.discard, name="database-discard"),
+    path("database/dumps/<slug:dump>/", databases.download, name="database-download"),
     path("processes/", showing.processes, name="processes"),
     path("settings/", changing.settings, name="settings"),
     path("runs/", showing.explain, name="explain"),

@@ -15,7 +15,6 @@ from apps.deployments import errands
 from apps.deployments.models import Deployment, Errand, ErrandKind, Wish
 from webops_host.names import DumpId
 
-
 KINDS = (
     ErrandKind.ROTATE, ErrandKind.DUMP, ErrandKind.TAKE_OVER, ErrandKind.RESTORE, ErrandKind.CLONE, ErrandKind.REVERT,
     ErrandKind.CONFIRM, ErrandKind.DISCARD,

@@ -1,0 +1,62 @@
+"""Uploaded dumps on their way to the host: the page writes a file, the worker hands it on and removes it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from django.conf import settings
+
+from apps.core.errors import Invalid
+from webops_host.database_values import new_dump
+from webops_host.names import DumpId
+
+LARGEST_MIB = 2048
+RESTS = 86400.0  # seconds that a file may wait for the worker
+
+
+def path(dump: DumpId) -> Path:
+    return _folder() / f"{dump}.part"
+
+
+def write(chunks: Iterable[bytes]) -> DumpId:
+    """Keep what arrives, for the worker's eyes too. Raises Invalid when it is too large or nothing."""
+    folder = _folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    if folder.stat().st_uid == os.getuid():
+        folder.chmod(0o2770)  # the worker removes files here
+    _sweep(folder)
+    dump = new_dump()
+    size = 0
+    try:
+        with path(dump).open("xb") as file:
+            os.chmod(file.fileno(), 0o640)
+            for chunk in chunks:
+                size += len(chunk)
+                if size > LARGEST_MIB << 20:
+                    raise _refused(f"It is larger than {LARGEST_MIB} MiB.")
+                file.write(chunk)
+        if not size:
+            raise _refused("The file is empty.")
+    except BaseException:
+        path(dump).unlink(missing_ok=True)
+        raise
+    return dump
+
+
+def _folder() -> Path:
+    return Path(settings.ENV.var) / "uploads"
+
+
+def _sweep(folder: Path) -> None:
+    for old in folder.glob("*.part"):
+        with suppress(OSError):
+            if old.stat().st_mtime < time.time() - RESTS:
+                old.unlink()
+
+
+def _refused(text: str) -> Invalid:
+    return Invalid("The dump can not be taken.", fields={"file": [text]})
