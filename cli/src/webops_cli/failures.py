@@ -57,6 +57,6 @@ def of_problem(status: int, problem: dict[str, Any]) -> Failure:
     details = tuple(f"{field}: {text}" for field, text in errors)
     if status >= 500 and problem.get("request_id"):
         details = (*details, f"request id {problem['request_id']}")
-    return Failure(
-        message, exit_code=BY_STATUS.get(status, FAILED), hint=hint, details=details, code=str(problem.get("code", ""))
-    )
+    code = str(problem.get("code", ""))
+    exit_code = FAILED if code == "not_done" else BY_STATUS.get(status, FAILED)
+    return Failure(message, exit_code=exit_code, hint=hint, details=details, code=code)

@@ -9,15 +9,16 @@ from django.db import transaction
 from ninja import Query, Router, Schema, Status
 from pydantic import Field, JsonValue, StringConstraints
 
+from apps.api import errands as doing
 from apps.api import lookup
 from apps.api.auth import Request
 from apps.api.errors import PROBLEMS
 from apps.api.idempotency import once
 from apps.core import hosts
 from apps.core.access import Capability
-from apps.deployments import pending, status
+from apps.deployments import errands, pending, status
 from apps.deployments.actions import deployments, power, releases, variables
-from apps.deployments.models import Deployment, Release
+from apps.deployments.models import Deployment, Errand, Release
 
 router = Router(tags=["deployments"])
 Text = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -59,6 +60,7 @@ class ShownDeployment(Schema):
     variables_not_applied: bool
     keep_releases: int
     overrides: dict[str, JsonValue]
+    errand: doing.ShownErrand | None
     created_at: datetime
 
 
@@ -97,7 +99,7 @@ class Changes(Schema):
 @router.get("", response={200: Deployments, **PROBLEMS}, operation_id="list_deployments")
 def index(request: Request) -> Deployments:
     rows = Deployment.objects.visible_to(request.actor).select_related("team", "host", "database").with_releases()
-    return Deployments(items=[shown(row) for row in rows.order_by("name")])
+    return Deployments(items=[shown(row, in_list=True) for row in rows.order_by("name")])
 
 
 @router.post("", response={201: ShownDeployment, **PROBLEMS}, operation_id="create_deployment")
@@ -151,25 +153,36 @@ def delete(
     return Status(202, shown(lookup.whole(request.actor, name)))
 
 
-@router.post("/{name}/start", response={200: ShownDeployment, **PROBLEMS}, operation_id="start_deployment")
-def start(request: Request, name: str) -> ShownDeployment:
-    power.start(request.actor, lookup.deployment(request.actor, name))
-    return shown(lookup.whole(request.actor, name))
+@router.post("/{name}/start", response={202: ShownDeployment, **PROBLEMS}, operation_id="start_deployment")
+def start(request: Request, name: str, wait: doing.Wait = 0) -> Status[ShownDeployment]:
+    """Have it running and its site served.
+
+    The worker does it; with `wait` the answer comes once it is done."""
+    return _pressed(request, name, power.start(request.actor, lookup.deployment(request.actor, name)), wait)
 
 
-@router.post("/{name}/stop", response={200: ShownDeployment, **PROBLEMS}, operation_id="stop_deployment")
-def stop(request: Request, name: str) -> ShownDeployment:
-    power.stop(request.actor, lookup.deployment(request.actor, name))
-    return shown(lookup.whole(request.actor, name))
+@router.post("/{name}/stop", response={202: ShownDeployment, **PROBLEMS}, operation_id="stop_deployment")
+def stop(request: Request, name: str, wait: doing.Wait = 0) -> Status[ShownDeployment]:
+    """Stop its processes and its site; nothing is removed.
+
+    The worker does it; with `wait` the answer comes once it is done."""
+    return _pressed(request, name, power.stop(request.actor, lookup.deployment(request.actor, name)), wait)
 
 
-@router.post("/{name}/restart", response={200: ShownDeployment, **PROBLEMS}, operation_id="restart_deployment")
-def restart(request: Request, name: str) -> ShownDeployment:
-    power.restart(request.actor, lookup.deployment(request.actor, name))
-    return shown(lookup.whole(request.actor, name))
+@router.post("/{name}/restart", response={202: ShownDeployment, **PROBLEMS}, operation_id="restart_deployment")
+def restart(request: Request, name: str, wait: doing.Wait = 0) -> Status[ShownDeployment]:
+    """Stop and start its processes.
+
+    The worker does it; with `wait` the answer comes once it is done."""
+    return _pressed(request, name, power.restart(request.actor, lookup.deployment(request.actor, name)), wait)
 
 
-def shown(row: Deployment) -> ShownDeployment:
+def _pressed(request: Request, name: str, errand: Errand, seconds: float) -> Status[ShownDeployment]:
+    doing.wait(request, name, errand, seconds)
+    return Status(202, shown(lookup.whole(request.actor, name)))
+
+
+def shown(row: Deployment, *, in_list: bool = False) -> ShownDeployment:
     live, waiting = row.live, row.open_release
     now = status.of(row, hosts.of(row.host))
     return ShownDeployment(
@@ -193,6 +206,7 @@ def shown(row: Deployment) -> ShownDeployment:
         variables_not_applied=pending.not_applied(row, live),
         keep_releases=row.keep_releases,
         overrides=row.overrides,
+        errand=None if in_list else doing.shown(errands.standing(row)),
         created_at=row.created_at,
     )
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from apps.api import (
+    commands,
     databases,
     deployments,
+    domains,
     errors,
     git_servers,
     logs,
     me,
     plans,
     releases,
+    scaling,
     session,
+    sites,
     tokens,
     variables,
 )
@@ -32,5 +36,5 @@ api.add_router("me", me.router)
 api.add_router("tokens", tokens.router)
 api.add_router("git-servers", git_servers.router)
 api.add_router("databases", databases.router)
-for part in (deployments, releases, plans, logs, variables):
+for part in (deployments, releases, plans, logs, variables, domains, sites, scaling, commands):
     api.add_router("deployments", part.router)

@@ -94,6 +94,12 @@ def newest(deployment: Deployment, *kinds: ErrandKind) -> Errand | None:
     return rows.first()
 
 
+def standing(deployment: Deployment) -> Errand | None:
+    """What a person should know of: an errand that is under way, or the last one if it failed."""
+    last = newest(deployment, *ErrandKind)
+    return last if last is not None and (last.is_open or last.state == WorkState.FAILED) else None
+
+
 def claim(deployment: Deployment) -> Errand | None:
     """Take the oldest waiting errand of a deployment whose lane the caller holds."""
     waiting = deployment.errands.filter(state=WorkState.QUEUED).order_by("pk").values_list("pk", flat=True)
