@@ -12,6 +12,7 @@ from webops_host.errors import NotSupported
 from webops_host.fences import FencedHost, Fences, Ports
 from webops_host.linux import resolvers
 from webops_host.linux.accounts import LinuxAccounts
+from webops_host.linux.certificates import LinuxCertificates
 from webops_host.linux.jobs import Jobs
 from webops_host.linux.layout import ServerLayout
 from webops_host.linux.meters import LinuxMeters
@@ -46,6 +47,7 @@ class LinuxHost(Ports):
         self.builds = LinuxBuilds(layout, people, accounts, jobs)
         self.processes = units
         self.sites = sites
+        self.certificates = LinuxCertificates(layout, platform, sites)
         self.meters = LinuxMeters(layout)
 
     def fenced(self, name: DeploymentName, fence: int) -> ports.Host:
