@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
+from webops_host import files
+from webops_host.linux.nginx_control import Nginx
 from webops_host.linux.nginx_parts import (
     FOREVER,
     HSTS_SECONDS,
@@ -30,6 +33,7 @@ TYPES = {
     "wasm": "application/wasm", "webp": "image/webp", "map": "application/json", "md": "text/markdown",
     "csv": "text/csv", "ttf": "font/ttf", "otf": "font/otf",
 }  # fmt: skip
+FILE = Path("/etc/nginx/conf.d/webops.conf")
 PANEL_BODY = "1024m"  # a dump of a database may be brought in
 
 
@@ -37,6 +41,22 @@ def text(platform: Platform, panel: TlsFiles, ground: Ground, *, defaults: bool 
     """The file `/etc/nginx/conf.d/webops.conf`. Without `defaults` unknown names stay with whoever has them now, for a
     server on which nginx served others before."""
     return render(_lines(platform, panel, ground, defaults))
+
+
+def install(written: str, nginx: Nginx, sites: Path, file: Path = FILE) -> None:
+    """Have nginx answer from this text. What it refuses is taken back. The same text again: nothing but a reload."""
+    before = file.read_text() if file.exists() else None
+    if written != before:
+        files.write_whole(file, written.encode(), 0o644)
+    try:
+        nginx.test(sites)
+        nginx.reload()
+    except BaseException:
+        if before is None:
+            file.unlink(missing_ok=True)
+        elif written != before:
+            files.write_whole(file, before.encode(), 0o644)
+        raise
 
 
 def _lines(platform: Platform, panel: TlsFiles, ground: Ground, defaults: bool) -> Iterator[Directive]:

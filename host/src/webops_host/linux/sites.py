@@ -14,7 +14,7 @@ import shutil
 import stat
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -145,9 +145,12 @@ class LinuxSites:
         """Deployments with a file here."""
         return tuple(DeploymentName(path.stem) for path in sorted(self._layout.nginx_sites.glob("*.conf")))
 
-    def refresh(self, name: DeploymentName, *, reload: bool = False) -> None:
-        """Write the file anew, as after a change of certificates. `reload` for those whose content alone changed."""
+    def refresh(self, name: DeploymentName, *, reload: bool = False, first: Callable[[], None] | None = None) -> None:
+        """Write the file anew, as after a change of certificates. `reload` for those whose content alone changed;
+        `first` is done when nobody else changes anything."""
         with self._locked():
+            if first is not None:
+                first()
             changed = self._layout.nginx_site(name).exists() and self._have_text(name, self._record(name))
             if reload and not changed:
                 self._nginx.reload()

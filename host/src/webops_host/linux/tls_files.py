@@ -13,6 +13,10 @@ from webops_host.linux.layout import ServerLayout
 from webops_host.linux.nginx_parts import TlsFiles
 from webops_host.names import HostName
 
+PANEL = "_panel"
+"""Where the panel's own certificate is kept; no deployment's name has an underscore."""
+OURS = "WebOps, this server"
+"""Who signed the platform's own certificate when setup made it: nobody whom browsers know."""
 Candidate = tuple[CertificateSource, TlsFiles, CertificateFacts]
 
 
@@ -49,6 +53,16 @@ def candidates(layout: ServerLayout, name: str) -> Iterator[Candidate]:
         facts = facts_of(files)
         if facts is not None:
             yield source, files, facts
+
+
+def of_panel(layout: ServerLayout, host: HostName) -> TlsFiles:
+    """The files for the panel's own name."""
+    return chosen(layout, PANEL, (host,))[host]
+
+
+def is_ours(facts: CertificateFacts) -> bool:
+    """Whether no browser trusts it, because the platform signed it itself."""
+    return OURS in facts.issuer
 
 
 def files_in(folder: Path) -> TlsFiles:
