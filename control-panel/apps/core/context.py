@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -22,6 +22,7 @@ def panel(request: HttpRequest) -> dict[str, Any]:
         "production": settings.PRODUCTION,
         "memberships": SimpleLazyObject(lambda: _memberships(request)),
         "worker_silent": SimpleLazyObject(lambda: _worker_is_silent(request)),
+        "queue_down": SimpleLazyObject(lambda: hasattr(request, "actor") and queue.is_down()),
     }
 
 
@@ -32,8 +33,7 @@ def _memberships(request: HttpRequest) -> list[Membership]:
 
 def _worker_is_silent(request: HttpRequest) -> bool:
     """Whether releases would wait, because no worker has been heard of lately."""
-    asked = getattr(queue, "worker_seen", None)
-    if asked is None or not hasattr(request, "actor"):
+    if not hasattr(request, "actor"):
         return False
-    seen: datetime | None = asked()
+    seen = queue.worker_seen()
     return seen is None or now() - seen > SILENT

@@ -12,6 +12,7 @@ import os
 import signal
 import threading
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from celery import Celery
@@ -23,15 +24,21 @@ from apps.core.broker import BrokerDown
 from apps.deployments.worker import Worker
 
 log = logging.getLogger("webops.worker")
-PING_SECONDS = 30.0
-DEAF_SECONDS = 90.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds between pings, and without one coming back until the process counts as deaf."""
+
+    ping: float = 30.0
+    deaf: float = 90.0
 
 
 class Consumer:
     """Runs the engine in a thread and Celery in the main one, until a signal, or until one of them ends."""
 
-    def __init__(self, app: Celery, engine: Worker, bell: Bell, *, host: str) -> None:
-        self._engine, self._bell, self._host = engine, bell, host
+    def __init__(self, app: Celery, engine: Worker, bell: Bell, *, host: str, pace: Pace | None = None) -> None:
+        self._engine, self._bell, self._host, self._pace = engine, bell, host, pace or Pace()
         self._heard_at = time.monotonic()
         self._over = threading.Event()
         self._failed = False
@@ -84,14 +91,14 @@ class Consumer:
 
     def _watch(self) -> None:
         """Send pings round, and leave when none comes back any more."""
-        while not self._over.wait(PING_SECONDS):
+        while not self._over.wait(self._pace.ping):
             try:
                 queue.send(queue.PING, "", host=self._host)
             except BrokerDown:
                 self._heard_at = time.monotonic()  # nothing can come back: that is no fault of the consumer
                 continue
-            if time.monotonic() - self._heard_at > DEAF_SECONDS and self._engine.is_idle:
-                log.error("nothing came through the queue for %.0f s: starting anew", DEAF_SECONDS)
+            if time.monotonic() - self._heard_at > self._pace.deaf and self._engine.is_idle:
+                log.error("nothing came through the queue for %.0f s: starting anew", self._pace.deaf)
                 self._leave(failed=True)
 
     def _leave(self, *, failed: bool) -> None:

@@ -30,7 +30,7 @@ from webops_host.ports import Host
 
 log = logging.getLogger("webops.worker")
 LOOK_SECONDS = 1.0
-LOOK_SECONDS_WITH_QUEUE = 5.0
+LOOK_SECONDS_WITH_QUEUE = 10.0
 """Between two looks when nothing rings; with a queue that delivers, the looks only find what was lost."""
 PULSE_SECONDS = 0.25
 RENEW_EVERY = 16  # pulses: a lease of 20 s is renewed every 4 s
