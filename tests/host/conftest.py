@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 from tests.support.machine import BLOG, PAGES, Embedded, Fake, embedded, publish
+from tests.support.nginx import Nginx
+from tests.support.nginx_sites import standing as standing_nginx
 
 from webops_host.values import Site
 
@@ -78,3 +80,10 @@ def own_pages(real: Embedded) -> str:
     """A static site of the test's own, to be changed."""
     real.lay_public(BLOG, 1, FILES)
     return real.host.sites.publish(Site(BLOG, 1)).url
+
+
+@pytest.fixture(scope="module")
+def nginx() -> Iterator[Nginx]:
+    """A real nginx with a site of every kind."""
+    with standing_nginx(FILES) as started:
+        yield started
