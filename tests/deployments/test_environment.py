@@ -102,3 +102,15 @@ def test_the_contract_stands_between_platform_and_person():
 def test_a_static_site_gets_no_secrets():
     variables, _ = composed(Plan(Kind.STATIC))
     assert all(key.startswith("WEBOPS") for key in variables)
+
+
+def test_a_socket_of_a_database_is_its_host_for_settings_that_read_the_parts():
+    code = """import os
+DATABASES = {"default": {"ENGINE": "django.db.backends.postgresql", "NAME": os.environ["DB_NAME"],
+    "USER": os.environ["DB_USER"], "PASSWORD": os.environ["DB_PASSWORD"], "HOST": os.environ["DB_HOST"],
+    "PORT": os.environ["DB_PORT"]}}
+"""
+    url = "postgres://wo_shop__a:pw@/wo_shop?host=/run/postgresql"
+    variables, _ = composed(planned(shop(settings=SETTINGS + code)), database_url=url)
+    found = [variables[f"DB_{part}"] for part in ("NAME", "USER", "PASSWORD", "HOST", "PORT")]
+    assert found == ["wo_shop", "wo_shop__a", "pw", "/run/postgresql", "5432"]

@@ -3,19 +3,28 @@ while its database changes places with another."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+
 from apps.core.access import Actor, Capability
+from apps.core.clock import now
 from apps.core.errors import Conflict, Missing, Refused
+from apps.core.models import Host as HostRow
 from apps.databases import actions as databases
 from apps.databases import uploads
-from apps.databases.models import Database
+from apps.databases.models import Database, Engine
 from apps.deployments import credentials
 from apps.deployments.actions import releases
 from apps.deployments.errands import Act, Going
 from apps.deployments.models import Deployment, ErrandKind, State, Wish
 from webops_host.database_values import PIECE, Dump, Restored
-from webops_host.errors import BadValue, CommandFailed
+from webops_host.errors import BadValue, CommandFailed, HostError
 from webops_host.names import DeploymentName, DumpId
 from webops_host.ports import Host
+
+KEPT_FOR = timedelta(days=7)
+TIDY_EVERY = timedelta(hours=6)
 
 
 def rotate(going: Going) -> str:
@@ -98,6 +107,19 @@ def discard(going: Going) -> str:
     dump = _dump(going)
     going.host.databases.discard(_name(going), dump)
     return f"The dump {dump} is gone."
+
+
+def tidy(row: HostRow, host: Host, stop: Callable[[], bool]) -> str:
+    """Remove databases that a restore put aside longer ago than they are kept."""
+    gone = []
+    for database in Database.objects.filter(host=row, engine=Engine.POSTGRES).defer("url", "old_url"):
+        name = DeploymentName(database.name)
+        with suppress(HostError):
+            since = host.databases.facts(name).kept_since
+            if since and now().timestamp() - since > KEPT_FOR.total_seconds() and not stop():
+                host.databases.confirm(name)
+                gone.append(name)
+    return f"Removed what was kept of {', '.join(gone)}." if gone else "Nothing was kept for too long."
 
 
 def _database(going: Going) -> Database:

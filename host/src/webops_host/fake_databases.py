@@ -130,7 +130,7 @@ class FakeDatabases:
 
     def _keep(self, one: Kept, dump: DumpId, content: bytes, origin: DumpOrigin) -> Dump:
         digest = Digest(hashlib.sha256(content).hexdigest())
-        rows = int(content[5:] or 0) if content[5:].isdigit() else 0
+        rows = int(content[5:15]) if content[5:15].isdigit() else 0
         made = Dump(dump, BORN, len(content), DumpForm.CUSTOM, origin, digest, tables=1, rows=rows, version="15.0")
         one.dumps[dump] = (made, content)
         return made
