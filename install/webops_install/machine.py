@@ -146,10 +146,13 @@ class Machine:
         env: Mapping[str, str] | None = None,
         timeout: float = 60.0,
         cwd: Path | None = None,
+        show: Callable[[str], None] | None = None,
     ) -> Result:
-        """Ask a program something; its status is the answer. A program that is not there answers 127."""
+        """Ask a program something; its status is the answer, and it prints its last lines, `show` gets every one. A
+        program that is not there answers 127."""
         try:
-            return self.programs(self._command(argv, env, "", timeout, frozenset(), cwd), None)
+            command = self._command(argv, env, "", timeout, frozenset(), cwd)
+            return self.programs(command, Console(show) if show else None)
         except HostError as error:
             return Result(127, error.message)
 

@@ -31,10 +31,9 @@ def read(machine: Machine, folder: Path) -> Source:
     """The files that Git knows, as they are now; without Git, all that no tool has made. A release knows its name."""
     if folder.name == "src" and folder.parent.parent == RELEASES:
         return Source(folder, tuple(sorted(_walk(folder))), folder.parent.name)
-    listed = machine.asks("git", "-c", "safe.directory=*", "-C", folder, "ls-files", "-z", timeout=60)
-    if listed.status == 0 and listed.output:
-        names = [name for name in re.split(r"[\0\n]", listed.output) if name]
-    else:
+    names: list[str] = []
+    git = ("git", "-c", "safe.directory=*", "-c", "core.quotePath=off", "-C", folder)
+    if machine.asks(*git, "ls-files", timeout=60, show=names.append).status != 0 or not names:
         names = _walk(folder)
     files = tuple(sorted(name for name in names if not name.startswith(NOT_INSTALLED) and (folder / name).is_file()))
     if "control-panel/manage.py" not in files:

@@ -1,9 +1,9 @@
 """From one version to another, and back by itself when that fails. Sites never notice: nothing of theirs is touched.
 
-The new release is made beside the old one. Then a unit of its own takes over, so that a lost connection breaks
-nothing off: it writes down what it is about to do, takes a dump of the panel's database, and goes through the steps with the new
-version. Whatever ends it, systemd then calls `go_back`, which does nothing once the record is gone. After a power cut
-the same happens at the next boot.
+The new release is made beside the old one. Then a unit of its own takes over, so that a lost connection breaks nothing
+off. It writes down what it is about to do, takes a dump of the panel's database, and goes through the steps with the
+new version. Whatever ends it, systemd then calls `go_back`, which does nothing once the record is gone. After a power
+cut the same happens at the next boot.
 
 Going back is a setup with the old release's own installer, after the dump is put in the database's place.
 """
@@ -124,7 +124,7 @@ def _wait_for_releases(machine: Machine, talk: Journal) -> None:
     with, or undone, after the upgrade."""
     deadline = time.monotonic() + PATIENCE
     said = False
-    while systemd.is_active(machine, WORKER) and panel.manage_says(machine, "busy").status == 1:
+    while systemd.is_active(machine, WORKER) and _is_busy(machine):
         if not said:
             talk.say("  Waiting for releases that run now")
             said = True
@@ -132,6 +132,12 @@ def _wait_for_releases(machine: Machine, talk: Journal) -> None:
             talk.say("  They take too long, and are gone on with afterwards")
             return
         time.sleep(1.0)
+
+
+def _is_busy(machine: Machine) -> bool:
+    """What a version that can not tell says, counts as no."""
+    said = panel.manage_says(machine, "busy", "--no-color")
+    return said.status == 1 and "Unknown command" not in said.output and "Traceback" not in said.output
 
 
 def _write(machine: Machine, record: Record) -> None:
