@@ -269,8 +269,9 @@ class LinuxCertificates:
 def write_main(layout: ServerLayout, platform: Platform) -> None:
     """nginx's main file of the platform, anew: the panel's certificate may be another one now."""
     flavour = nginx_control.flavour()
-    text = nginx_main.text(platform, tls_files.of_panel(layout, platform.panel), Ground(layout, flavour))
-    nginx_main.install(text, NginxControl(layout), layout.nginx_sites)
+    files, ground = tls_files.of_panel(layout, platform.panel), Ground(layout, flavour)
+    text = nginx_main.text(platform, files, ground, defaults=not platform.shares_nginx)
+    nginx_main.install(text, NginxControl(layout), layout.nginx_sites, nginx_main.file_of(platform))
 
 
 def _is_late(facts: CertificateFacts, now: float, part: int) -> bool:

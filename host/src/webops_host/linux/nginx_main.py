@@ -34,6 +34,8 @@ TYPES = {
     "csv": "text/csv", "ttf": "font/ttf", "otf": "font/otf",
 }  # fmt: skip
 FILE = Path("/etc/nginx/conf.d/webops.conf")
+LAST_FILE = Path("/etc/nginx/sites-enabled/zz-webops.conf")
+"""Read after the sites that were there before us: the first server of a port gets the names that nobody has."""
 PANEL_BODY = "1024m"  # a dump of a database may be brought in
 
 
@@ -41,6 +43,10 @@ def text(platform: Platform, panel: TlsFiles, ground: Ground, *, defaults: bool 
     """The file `/etc/nginx/conf.d/webops.conf`. Without `defaults` unknown names stay with whoever has them now, for a
     server on which nginx served others before."""
     return render(_lines(platform, panel, ground, defaults))
+
+
+def file_of(platform: Platform) -> Path:
+    return LAST_FILE if platform.shares_nginx else FILE
 
 
 def install(written: str, nginx: Nginx, sites: Path, file: Path = FILE) -> None:

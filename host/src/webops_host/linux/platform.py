@@ -47,6 +47,7 @@ class Platform:
     private: tuple[Destination, ...] = ()
     ssh_ports: tuple[int, ...] = (22,)
     addresses: tuple[str, ...] = ()  # under which the world reaches this server
+    shares_nginx: bool = False  # with sites that were there before us: unknown names stay theirs
     limits: Limits = field(default_factory=lambda: Limits(memory_mib=4096, cpu_percent=400, tasks=1024))
 
 
@@ -72,6 +73,7 @@ def parse(data: dict[str, Any]) -> Platform:
             acme_ca=str(known.get("acme_ca", "")),
             private=tuple(Destination.parse(text) for text in known.get("private", ())),
             ssh_ports=tuple(_port(number) for number in known.get("ssh_ports", (22,))),
+            shares_nginx=known.get("shares_nginx") is True,
             addresses=tuple(str(ipaddress.ip_address(text)) for text in known.get("addresses", ())),
             **({"limits": Limits(**limits)} if limits else {}),
         )
