@@ -7,6 +7,7 @@ import logging
 import re
 from typing import Any
 
+from django.core.exceptions import DisallowedHost
 from django.db import InterfaceError, OperationalError
 
 UNREACHABLE = (OperationalError, InterfaceError)
@@ -25,11 +26,11 @@ def _written_out(char: str) -> str:
 
 class LineFormatter(logging.Formatter):
     """A record is one line; only the traceback of an error of ours follows on its own lines. A database that can not
-    be reached is none, and is said in one line, too."""
+    be reached and a wrong Host header are none, and are said in one line, too."""
 
     def format(self, record: logging.LogRecord) -> str:
         error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, UNREACHABLE):
+        if isinstance(error, (*UNREACHABLE, DisallowedHost)):
             said = {**vars(record), "exc_info": None, "exc_text": None, "args": None}
             record = logging.makeLogRecord(said | {"msg": f"{record.getMessage()} ({error})"})
         return super().format(record)
