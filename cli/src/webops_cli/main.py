@@ -42,6 +42,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "run": ("run", "Run one command in its sandbox."),
         "schedules": ("schedules", "Commands on a schedule, and their last runs."),
         "domains": ("domains", "Domains: list, add, remove, check."),
+        "certificate": ("certificate", "The certificate of its names: show, issue, upload."),
         "site": ("site", "How the site behaves: maintenance, password, limits."),
         "env": ("env", "Environment variables: list, set, unset, import."),
         "databases": ("databases", "Databases of your deployments."),

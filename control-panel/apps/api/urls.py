@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from apps.api import (
+    certificates,
     commands,
     databases,
     deployments,
@@ -36,5 +37,5 @@ api.add_router("me", me.router)
 api.add_router("tokens", tokens.router)
 api.add_router("git-servers", git_servers.router)
 api.add_router("databases", databases.router)
-for part in (deployments, releases, plans, logs, variables, domains, sites, scaling, commands):
+for part in (deployments, releases, plans, logs, variables, domains, certificates, sites, scaling, commands):
     api.add_router("deployments", part.router)

@@ -88,6 +88,15 @@ def ask(
     return made
 
 
+def ask_ourselves(deployment: Deployment, kind: ErrandKind) -> None:
+    """Have the platform itself look after something. Nothing is added while one of the kind is open."""
+    open_ones = deployment.errands.filter(kind=kind, state__in=(WorkState.QUEUED, WorkState.RUNNING))
+    if open_ones.exists():
+        return
+    Errand.objects.create(deployment=deployment, kind=kind, by_platform=True)
+    queue.ring(deployment.host.name, deployment.pk)
+
+
 def newest(deployment: Deployment, *kinds: ErrandKind) -> Errand | None:
     """The errand of one of these kinds that says how things stand: an open one first, else the last that ended."""
     rows = deployment.errands.filter(kind__in=kinds).defer("secret").exclude(state=WorkState.CANCELLED)
@@ -116,7 +125,8 @@ def perform(errand: Errand, host: Host, stop: Callable[[], bool]) -> None:
     """Do it and leave it in an end state. Raises Stale when the lane was taken over."""
     capability, act = _Known.kinds[errand.kind]
     user = errand.asked_by
-    if user is None or not Actor(user).may(capability, errand.deployment.team):
+    may = user is not None and Actor(user).may(capability, errand.deployment.team)
+    if not errand.by_platform and not may:
         _end(errand, WorkState.CANCELLED, "Held back: whoever asked for it may no longer do this.")
         return
     try:

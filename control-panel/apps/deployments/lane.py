@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from apps.core import dns
 from apps.core.access import Capability
+from apps.core.clock import now
 from apps.core.errors import Conflict, Refused
-from apps.deployments import database_lane, domains, running
+from apps.deployments import certificates, database_lane, domains, running
 from apps.deployments.errands import Act, Going
-from apps.deployments.models import Deployment, ErrandKind, Release, Wish
+from apps.deployments.models import CertificateSource, Deployment, ErrandKind, Release, Wish
+from webops_host.certificate_values import PrivateKey
+from webops_host.errors import HostError
 
 NOTHING_LIVE = "Nothing is live; it applies with the next release."
 STOPPED = "It is stopped; it applies when it is started."
@@ -59,7 +62,47 @@ def check(going: Going) -> str:
         publish(going)
     if refused:
         raise refused[0]
-    return f"Proven: {', '.join(proven)}." if proven else "Looked."
+    said = [f"Proven: {', '.join(proven)}."] if proven else []
+    return " ".join([*said, secure(going)]).strip() or "Looked."
+
+
+def secure(going: Going) -> str:
+    """Have a certificate for the names that lead here and have none of their own yet, unless asking failed lately. What
+    the authority says no to is kept with the certificate and is no failure of the look."""
+    row = certificates.refresh(going.deployment, going.host)
+    if row is None or row.source == CertificateSource.UPLOADED or (row.next_try_at and row.next_try_at > now()):
+        return ""
+    where = domains.place(going.host)
+    here = {one.name for one in going.deployment.domains.all() if one.is_proven and domains.points_here(one, where)}
+    if not any(entry["host"] in here and not entry["covered"] for entry in row.hosts):
+        return ""
+    try:
+        certificates.keep(going.deployment, going.host.certificates.issue(going.deployment.slug, going.console()))
+    except HostError as error:
+        certificates.refresh(going.deployment, going.host)
+        return f"No certificate yet: {error.message}"
+    return "The certificate is there."
+
+
+def issue(going: Going) -> str:
+    try:
+        row = certificates.keep(going.deployment, going.host.certificates.issue(going.deployment.slug, going.console()))
+    except HostError:
+        certificates.refresh(going.deployment, going.host)
+        raise
+    return f"The certificate is there, until {row.not_after:%-d %B %Y}." if row.not_after else "It is there."
+
+
+def upload(going: Going) -> str:
+    chain, key = going.errand.arguments["chain"], PrivateKey(going.errand.secret)
+    certificates.keep(going.deployment, going.host.certificates.upload(going.deployment.slug, chain, key))
+    return "The uploaded certificate is in use."
+
+
+def withdraw(going: Going) -> str:
+    going.host.certificates.remove(going.deployment.slug)
+    certificates.refresh(going.deployment, going.host)
+    return "The uploaded certificate is not used any more."
 
 
 def choose_primary(deployment: Deployment) -> None:
@@ -87,4 +130,7 @@ KINDS: dict[ErrandKind, tuple[Capability, Act]] = {
     ErrandKind.STOP: (Capability.DEPLOY, stop),
     ErrandKind.RESTART: (Capability.DEPLOY, restart),
     ErrandKind.CHECK: (Capability.VIEW, check),
+    ErrandKind.ISSUE: (Capability.CONFIGURE, issue),
+    ErrandKind.UPLOAD: (Capability.CONFIGURE, upload),
+    ErrandKind.WITHDRAW: (Capability.CONFIGURE, withdraw),
 }

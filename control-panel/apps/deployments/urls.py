@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, include, path, register_converter
 
-from apps.deployments.views import changing, creating, databases, listing, output, showing, variables
+from apps.deployments.views import (
+    changing,
+    commands,
+    creating,
+    databases,
+    domains,
+    listing,
+    output,
+    scaling,
+    showing,
+    site,
+    variables,
+)
 from webops_host.errors import BadValue
 from webops_host.names import DeploymentName
 
@@ -69,6 +81,24 @@ one = [
     path("database/discard/", databases.discard, name="database-discard"),
     path("database/dumps/<slug:dump>/", databases.download, name="database-download"),
     path("processes/", showing.processes, name="processes"),
+    path("scale/", scaling.scale, name="scale"),
+    path("domains/", domains.show, name="domains"),
+    path("domains/check/", domains.look, name="check-domains"),
+    path("domains/redirects/", domains.redirects, name="redirects"),
+    path("domains/<int:pk>/remove/", domains.remove, name="remove-domain"),
+    path("domains/<int:pk>/primary/", domains.primary, name="primary-domain"),
+    path("certificate/issue/", domains.issue, name="issue-certificate"),
+    path("certificate/upload/", domains.upload, name="upload-certificate"),
+    path("certificate/remove/", domains.withdraw, name="withdraw-certificate"),
+    path("site/", site.show, name="site"),
+    path("site/wall/", site.let_in, name="let-in"),
+    path("site/wall/remove/", site.shut_out, name="shut-out"),
+    path("commands/", commands.show, name="commands"),
+    path("commands/schedule/", commands.run_schedule, name="run-schedule"),
+    path("commands/<int:number>/", commands.one, name="command"),
+    path("commands/<int:number>/events", commands.events, name="command-events"),
+    path("commands/<int:number>/log", commands.log, name="command-log"),
+    path("commands/<int:number>/cancel/", commands.cancel, name="cancel-command"),
     path("settings/", changing.settings, name="settings"),
     path("runs/", showing.explain, name="explain"),
     path("delete/", changing.delete, name="delete"),

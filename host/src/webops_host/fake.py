@@ -18,7 +18,7 @@ from typing import Any
 
 from webops_host import ports
 from webops_host.errors import BadValue, Cancelled, FetchFailed, NotFound, NotReady
-from webops_host.fake_certificates import FakeCertificates
+from webops_host.fake_certificates import ADDRESS, DOMAIN, FakeCertificates
 from webops_host.fake_databases import FakeDatabases
 from webops_host.fences import FencedHost, Fences, Ports
 from webops_host.names import CommitId, DeploymentName, Digest, GitRef, PythonVersion, RelativePath
@@ -340,7 +340,8 @@ class _Meters(_Part):
 
 class _Itself(_Part):
     def describe(self) -> Mapping[str, str]:
-        return {"kind": "fake", "isolation": "none: nothing runs"}
+        place = {"domain": DOMAIN, "panel": f"panel.{DOMAIN}", "address4": ADDRESS, "address6": "2001:db8::10"}
+        return {"kind": "fake", "isolation": "none: nothing runs", **place}
 
     def explain(self, name: DeploymentName) -> Mapping[str, str]:
         site = self.host.sites_up.get(name)

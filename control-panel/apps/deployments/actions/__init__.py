@@ -5,6 +5,28 @@ Every door (page, API, worker) calls these and nothing below them.
 
 from __future__ import annotations
 
-from apps.deployments.actions import deployments, power, releases, variables
+from apps.deployments.actions import (
+    certificates,
+    commands,
+    databases,
+    deployments,
+    domains,
+    power,
+    releases,
+    scaling,
+    site,
+    variables,
+)
 
-__all__ = ["deployments", "power", "releases", "variables"]
+__all__ = [
+    "certificates",
+    "commands",
+    "databases",
+    "deployments",
+    "domains",
+    "power",
+    "releases",
+    "scaling",
+    "site",
+    "variables",
+]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Any
+
 from django.db import models
 from django.db.models import Q
 
+from apps.core.clock import now
 from apps.deployments.models.deployments import Deployment
 
 
@@ -52,14 +56,19 @@ class DomainName(models.Model):
 
 class CertificateSource(models.TextChoices):
     UPLOADED = "uploaded", "Uploaded"
-    ACME = "acme", "Let’s Encrypt or another ACME authority"
+    ACME = "acme", "From an authority"
     PLATFORM = "platform", "The platform’s own"
 
 
 class Certificate(models.Model):
-    """The certificate that a deployment's site answers with, as the host said last, and how its renewals went."""
+    """What visitors of a deployment's names get, as the host said last, and how its renewals went.
+
+    `hosts` has an entry for each name; the columns beside it are those of the certificate that ends first among the
+    names that have one of their own.
+    """
 
     deployment = models.OneToOneField(Deployment, on_delete=models.CASCADE, related_name="certificate")
+    hosts = models.JSONField(default=list)
     source = models.CharField(max_length=10, choices=CertificateSource.choices, blank=True)
     names = models.JSONField(default=list)
     issuer = models.CharField(max_length=200, blank=True)
@@ -68,11 +77,9 @@ class Certificate(models.Model):
     fingerprint = models.CharField(max_length=64, blank=True)
     on_the_wire = models.CharField(max_length=64, blank=True)
     checked_at = models.DateTimeField(null=True)
-    renewed_at = models.DateTimeField(null=True)
     failures = models.PositiveIntegerField(default=0)
     failing_since = models.DateTimeField(null=True)
     problem = models.TextField(blank=True)
-    hint = models.TextField(blank=True)
     next_try_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -84,6 +91,16 @@ class Certificate(models.Model):
         ]
 
     @property
+    def entries(self) -> list[dict[str, Any]]:
+        """What each name shows, for people: with the end as a moment and in days."""
+        found = []
+        for entry in self.hosts:
+            until = datetime.fromisoformat(entry["not_after"])
+            word = CertificateSource(entry["source"]).label
+            found.append({**entry, "until": until, "left": max((until - now()).days, 0), "word": word})
+        return found
+
+    @property
     def is_other_on_the_wire(self) -> bool:
         """Whether visitors get another certificate than the one on disk."""
-        return bool(self.on_the_wire) and bool(self.fingerprint) and self.on_the_wire != self.fingerprint
+        return any(entry["other_on_the_wire"] for entry in self.hosts)

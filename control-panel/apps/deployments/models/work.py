@@ -51,6 +51,7 @@ class Errand(models.Model):
     arguments = models.JSONField(default=dict)
     secret = EncryptedTextField(blank=True, default="")
     asked_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    by_platform = models.BooleanField(default=False)
     attempts = models.PositiveSmallIntegerField(default=0)
     outcome = models.TextField(blank=True)
     hint = models.TextField(blank=True)

@@ -29,6 +29,7 @@ LOOKS: dict[str, tuple[str, str, str]] = {
     "unknown": ("warn", "unknown", "Unknown"),
     # of a unit, beside some of those above
     "starting": ("busy", "busy", "Starting"),
+    "asleep": ("idle", "pause", "Asleep"),
     "absent": ("idle", "draft", "Absent"),
 }
 RELEASES: dict[str, tuple[str, str, str]] = {
@@ -47,6 +48,13 @@ STEPS: dict[str, tuple[str, str, str]] = {
     "done": ("ok", "ok", "Done"),
     "skipped": ("idle", "skipped", "Skipped"),
     "failed": ("bad", "bad", "Failed"),
+}
+WORK: dict[str, tuple[str, str, str]] = {
+    "queued": ("busy", "waiting", "Waiting"),
+    "running": ("busy", "busy", "Running"),
+    "done": ("ok", "ok", "Done"),
+    "failed": ("bad", "bad", "Failed"),
+    "cancelled": ("idle", "stopped", "Cancelled"),
 }
 TONES = {"live": "ok", "retired": "ok", "failed": "bad", "queued": "busy", "running": "busy"}
 
@@ -70,6 +78,12 @@ def status(condition: str, css: str = "") -> SafeString:
 @register.simple_tag
 def release_state(state: str, css: str = "") -> SafeString:
     return _state(RELEASES, state, css)
+
+
+@register.simple_tag
+def work_state(state: str, css: str = "") -> SafeString:
+    """Of a command or an errand."""
+    return _state(WORK, state, css)
 
 
 def _state(looks: dict[str, tuple[str, str, str]], value: str, css: str) -> SafeString:

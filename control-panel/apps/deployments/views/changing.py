@@ -18,7 +18,7 @@ from apps.deployments.forms import SettingsForm
 from apps.deployments.models import Deployment, Release, ReleaseKind
 from apps.deployments.views import found
 
-POWER = {"start": (power.start, "started"), "stop": (power.stop, "stopped"), "restart": (power.restart, "restarted")}
+POWER = {"start": power.start, "stop": power.stop, "restart": power.restart}
 
 
 @require_POST
@@ -66,11 +66,8 @@ def _migrations_differ(one: Release, other: Release) -> bool:
 
 @require_POST
 def switch(request: Request, name: str, verb: str) -> HttpResponse:
-    """Start, stop or restart what is live."""
-    deployment = found.deployment(request, name)
-    act, word = POWER[verb]
-    act(request.actor, deployment)
-    messages.success(request, f"{name} was {word}.")
+    """Start, stop or restart what is live. The page says how far the worker is."""
+    POWER[verb](request.actor, found.deployment(request, name))
     return redirect("deployments:processes", name=name)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from apps.core import access, hosts
 from apps.core.doors import Request, permissions
 from apps.core.errors import Missing
-from apps.deployments import pending, status
+from apps.deployments import errands, pending, status
 from apps.deployments.models import Deployment, Release, ReleaseKind
 from webops_host.codec import load
 from webops_host.errors import BadValue
@@ -47,6 +47,7 @@ def head(request: Request, of: Deployment, tab: str) -> Context:
         "live": live,
         "open_release": of.open_release,
         "not_applied": not_applied(of, live),
+        "errand": errands.standing(of),
         "tab": tab,
     }
 

@@ -44,11 +44,11 @@ def _inspection(request: Request, name: str) -> Release:
 
 
 def _stream(request: Request, release: Release) -> HttpResponseBase:
-    valid = partial(_signed_in, request.session)
+    valid = partial(signed_in, request.session)
     return stream.response(request, release.pk, request.actor, valid=valid)
 
 
-def _signed_in(session: SessionBase) -> bool:
+def signed_in(session: SessionBase) -> bool:
     """Whether the session that opened the stream would still open it: signing out, another password and a disabled
     account end the stream as well."""
     now = HttpRequest()
@@ -60,12 +60,12 @@ def _signed_in(session: SessionBase) -> bool:
 def release_log(request: Request, name: str, number: int) -> HttpResponse:
     """The whole log of a release as plain text."""
     release = found.release(request, name, number)
-    return _text(f"{name}-release-{number}.log", _whole(release))
+    return text(f"{name}-release-{number}.log", _whole(release))
 
 
 @require_safe
 def look_log(request: Request, name: str) -> HttpResponse:
-    return _text(f"{name}-look.log", _whole(_inspection(request, name)))
+    return text(f"{name}-look.log", _whole(_inspection(request, name)))
 
 
 def _whole(release: Release) -> str:
@@ -77,9 +77,10 @@ def _whole(release: Release) -> str:
     return "".join(made)
 
 
-def _text(file_name: str, text: str) -> HttpResponse:
+def text(file_name: str, content: str) -> HttpResponse:
+    """Plain text as a file."""
     headers = {"Content-Disposition": f'attachment; filename="{file_name}"'}
-    return HttpResponse(text.encode("utf-8", "replace"), content_type="text/plain; charset=utf-8", headers=headers)
+    return HttpResponse(content.encode("utf-8", "replace"), content_type="text/plain; charset=utf-8", headers=headers)
 
 
 @require_safe
@@ -99,8 +100,8 @@ def app(request: Request, name: str) -> HttpResponse:
 def app_lines(request: Request, name: str) -> JsonResponse:
     """Lines after a position, oldest first."""
     deployment = found.deployment(request, name)
-    text = request.GET.get("after", "")
-    after = int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else 0
+    given = request.GET.get("after", "")
+    after = int(given) if given.isascii() and given.isdecimal() and len(given) < 19 else 0
     lines = speaking.lines(deployment, after=after, limit=SHOWN)
     return JsonResponse(
         {
@@ -117,7 +118,7 @@ def app_log(request: Request, name: str) -> HttpResponse:
     """The last lines of the app as plain text."""
     deployment = found.deployment(request, name)
     lines = speaking.lines(deployment, limit=DOWNLOADED)
-    return _text(f"{name}.log", "".join(f"{_moment(line).isoformat()} {line.unit} {line.text}\n" for line in lines))
+    return text(f"{name}.log", "".join(f"{_moment(line).isoformat()} {line.unit} {line.text}\n" for line in lines))
 
 
 def _shown(line: LogLine) -> dict[str, object]:

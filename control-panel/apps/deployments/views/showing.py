@@ -10,7 +10,9 @@ from django.views.decorators.http import require_safe
 
 from apps.core import hosts
 from apps.core.doors import Request
+from apps.deployments.actions import scaling
 from apps.deployments.models import Deployment, Release, State, Wish
+from apps.deployments.site_forms import ScaleForm
 from apps.deployments.views import found, steps
 from webops_host.errors import HostError
 
@@ -77,11 +79,19 @@ def release(request: Request, name: str, number: int) -> HttpResponse:
 
 @require_safe
 def processes(request: Request, name: str) -> HttpResponse:
-    deployment = found.deployment(request, name)
+    return processes_page(request, found.deployment(request, name))
+
+
+def processes_page(
+    request: Request, deployment: Deployment, form: ScaleForm | None = None, *, status: int = 200
+) -> HttpResponse:
+    """What runs, and a form that scales it."""
     shown = found.head(request, deployment, "processes")
     plan = shown["live"].plan if shown["live"] else None
     shown["commands"] = {str(one.kind): found.command(one.program) for one in plan.processes} if plan else {}
-    return render(request, "deployments/processes.html", shown)
+    if plan is not None and plan.processes:
+        shown["scale"] = form or ScaleForm(scaling.standing(deployment))
+    return render(request, "deployments/processes.html", shown, status=status)
 
 
 @require_safe

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from statistics import median
 
 from apps.deployments import logs, pipeline
@@ -81,12 +82,17 @@ def _usual(release: Release) -> dict[str, float]:
 
 def tail(release: Release) -> Tail:
     """The end of its log, without reading all of a long one."""
+    return tail_of(logs.path(release.pk))
+
+
+def tail_of(file: Path) -> Tail:
+    """The same of a file of lines."""
     try:
-        size = logs.path(release.pk).stat().st_size
+        size = file.stat().st_size
     except FileNotFoundError:
         return Tail([], 0, cut=False)
     begin = max(0, size - TAIL_BYTES)
-    lines = logs.read(release.pk, after=begin, limit=100_000)
+    lines = logs.read_file(file, after=begin, limit=100_000)
     return Tail(lines[-SHOWN_LINES:], lines[-1].position if lines else begin, begin > 0 or len(lines) > SHOWN_LINES)
 
 

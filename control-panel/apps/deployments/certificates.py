@@ -1,0 +1,125 @@
+"""Certificates of deployments: what the host says of them, kept for pages and alerts."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, NoReturn
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from apps.core import hosts
+from apps.core.clock import now
+from apps.core.errors import Invalid
+from apps.deployments.models import Certificate, Deployment
+from webops_host.certificate_values import CertificateSource, CertificateStatus, HostCertificate
+from webops_host.errors import HostError
+from webops_host.ports import Host
+
+LARGEST = 64 * 1024
+MOST_IN_CHAIN = 10
+
+
+def known(deployment: Deployment) -> Certificate | None:
+    """As the host says now, or, when it does not answer, as it said last. None: there is nothing to say."""
+    row = Certificate.objects.filter(deployment=deployment).first()
+    try:
+        status = hosts.of(deployment.host).certificates.status(deployment.slug)
+    except HostError:
+        return row
+    if not status.hosts:
+        return row
+    return _filled(row or Certificate(deployment=deployment), status)
+
+
+def keep(deployment: Deployment, status: CertificateStatus) -> Certificate:
+    """Write down what the host says."""
+    row = Certificate.objects.filter(deployment=deployment).first() or Certificate(deployment=deployment)
+    _filled(row, status).save()
+    return row
+
+
+def refresh(deployment: Deployment, host: Host) -> Certificate | None:
+    """Ask and write down. None: this host has no certificates, or the deployment no site."""
+    try:
+        status = host.certificates.status(deployment.slug)
+    except HostError:
+        return None
+    return keep(deployment, status) if status.hosts else None
+
+
+def _filled(row: Certificate, status: CertificateStatus) -> Certificate:
+    own = [entry for entry in status.hosts if entry.source is not CertificateSource.PLATFORM]
+    first = min(own or status.hosts, key=lambda entry: entry.facts.not_after, default=None)
+    row.hosts = [_entry(entry) for entry in status.hosts]
+    if first is not None:
+        row.source, row.issuer, row.names = first.source, first.facts.issuer[:200], list(first.facts.names)
+        row.not_before, row.not_after = _moment(first.facts.not_before), _moment(first.facts.not_after)
+        row.fingerprint, row.on_the_wire = first.facts.fingerprint[:64], first.on_the_wire[:64]
+    row.failures, row.problem = status.failures, status.last_error[:2000]
+    row.failing_since = (row.failing_since or now()) if status.failures else None
+    row.next_try_at = _moment(status.next_try) if status.next_try else None
+    row.checked_at = now()
+    return row
+
+
+def _entry(entry: HostCertificate) -> dict[str, Any]:
+    return {
+        "host": entry.host,
+        "source": str(entry.source),
+        "issuer": entry.facts.issuer,
+        "covered": entry.covered and not entry.facts.self_signed,
+        "self_signed": entry.facts.self_signed,
+        "not_after": _moment(entry.facts.not_after).isoformat(),
+        "fingerprint": entry.facts.fingerprint,
+        "other_on_the_wire": bool(entry.on_the_wire) and not entry.is_served,
+    }
+
+
+def _moment(at: float) -> datetime:
+    return datetime.fromtimestamp(at, tz=UTC)
+
+
+def refuse_bad_pair(chain: str, key: str) -> None:
+    """Raise Invalid with the field unless this is a certificate that is good now, with its own key. The host checks it
+    again; here it is checked where the person can mend it."""
+    certificates = _chain(chain)
+    private = _key(key)
+    first = certificates[0]
+    if first.not_valid_after_utc < now():
+        _refuse("chain", f"This certificate ended on {first.not_valid_after_utc:%-d %B %Y}.")
+    public = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    if first.public_key().public_bytes(*public) != private.public_key().public_bytes(*public):
+        _refuse("key", "This key does not belong to the certificate; the certificate of the site has to come first.")
+
+
+def _chain(text: str) -> list[x509.Certificate]:
+    try:
+        if len(text) > LARGEST or "PRIVATE KEY" in text:
+            raise ValueError
+        found = x509.load_pem_x509_certificates(text.encode("ascii"))
+    except ValueError:
+        _refuse("chain", "Paste certificates in PEM form, from BEGIN CERTIFICATE to END CERTIFICATE, without the key.")
+    if len(found) > MOST_IN_CHAIN:
+        _refuse("chain", f"At most {MOST_IN_CHAIN} certificates.")
+    return found
+
+
+def _key(text: str) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey:
+    try:
+        if len(text) > LARGEST:
+            raise ValueError
+        found = serialization.load_pem_private_key(text.encode("ascii"), password=None)
+    except (ValueError, TypeError):
+        _refuse("key", "Paste the private key in PEM form, without a password on it.")
+    if not isinstance(found, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
+        _refuse("key", "Browsers take RSA and elliptic-curve (P-256, P-384) keys only.")
+    if isinstance(found, rsa.RSAPrivateKey) and found.key_size < 2048:
+        _refuse("key", "This RSA key is shorter than 2048 bits.")
+    return found
+
+
+def _refuse(field: str, text: str) -> NoReturn:
+    raise Invalid(text, fields={field: [text]})
