@@ -5,10 +5,11 @@ In this order; the first that says something wins. Every answer is checked here,
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import shlex
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from webops_host.names import HostName
 from webops_install.errors import SetupError
 
 PREFIX = "WEBOPS_"
-NAMES = ("domain", "panel", "email", "acme_server", "acme_ca", "private", "ssh_ports")
+NAMES = ("domain", "panel", "email", "acme_server", "acme_ca", "addresses", "private", "ssh_ports")
 PACKAGE_SETTING = re.compile(
     r"(UV|PIP|NPM|npm_config)_[A-Za-z0-9_]+|(https?|no|all|HTTPS?|NO|ALL)_(proxy|PROXY)"
     r"|SSL_CERT_(FILE|DIR)|NODE_EXTRA_CA_CERTS|GIT_SSL_CAINFO|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE"
@@ -35,6 +36,7 @@ class Answers:
     email: str = ""
     acme_server: str = LETS_ENCRYPT
     acme_ca: str = ""
+    addresses: tuple[str, ...] = ()
     private: tuple[str, ...] = ()
     ssh_ports: tuple[int, ...] = ()
     packages: Mapping[str, str] = field(default_factory=dict)
@@ -98,16 +100,19 @@ def _lines(path: Path, text: str) -> dict[str, str]:
     return found
 
 
-def parse(told: Told, address: str) -> Answers:
-    """The answers, checked; what nobody said has its default. Raises SetupError with the answer that is wrong."""
+def parse(told: Told, found: Sequence[str]) -> Answers:
+    """The answers, checked; what nobody said has its default. `found` are addresses of this machine, the first one is
+    its usual one. Raises SetupError with the answer that is wrong."""
+    addresses = tuple(_address(text) for text in words(told.get("addresses", ""))) or tuple(found)
     try:
-        domain = str(HostName(told.get("domain") or default_domain(address)))
+        domain = str(HostName(told.get("domain") or default_domain(addresses[0])))
         return Answers(
             domain=domain,
             panel=str(HostName(told.get("panel") or f"panel.{domain}")),
             email=_email(told.get("email", "")),
             acme_server=_https(told.get("acme_server") or LETS_ENCRYPT),
             acme_ca=_absolute(told.get("acme_ca", "")),
+            addresses=addresses,
             private=tuple(_destination(text) for text in words(told.get("private", ""))),
             ssh_ports=tuple(_port(text) for text in words(told.get("ssh_ports", ""))),
             packages=package_settings(told),
@@ -160,6 +165,13 @@ def _absolute(text: str) -> str:
 def _destination(text: str) -> str:
     place = Destination.parse(text)
     return f"[{place.host}]:{place.port}" if ":" in place.host else f"{place.host}:{place.port}"
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise SetupError(f"{text!r:.80} is not an address.", hint="Write it in numbers, such as 203.0.113.7.") from None
 
 
 def _port(text: str) -> int:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from webops_install import install
+from webops_install import backup, doctor, everyday, install, keys, uninstall
 from webops_install.engine import StepFailed
 from webops_install.errors import SetupError
 from webops_install.journal import LOG
@@ -35,13 +35,40 @@ def main(words: list[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="webops-admin", description="Sets up and keeps the platform on this server.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _setup(commands.add_parser("setup", help="make this server the platform; running it again mends what differs"))
-    commands.add_parser("go-back").set_defaults(run=install.go_back)
+    _setup(commands.add_parser("setup", help="make this server the platform; again: mend what differs"))
+    _setup(commands.add_parser("upgrade", help="take over a checkout's version; back by itself when that fails"))
+    _doctor(commands.add_parser("doctor", help="look at everything, with a hint for what is wrong"))
+    selftest = commands.add_parser("selftest", help="try the walls around deployments")
+    selftest.set_defaults(run=everyday.selftest)
+    link = commands.add_parser("sign-in-link", help="print a one-time way in for an owner")
+    link.add_argument("username", nargs="?", default="", help="whom to let in; without it the first owner")
+    link.set_defaults(run=everyday.sign_in_link)
+    _keep(commands)
+    _uninstall(commands.add_parser("uninstall", help="take the platform off this server"))
+    commands.add_parser("go-back").set_defaults(run=install.go_back)  # for the unit of an upgrade
     return parser
 
 
+def _keep(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    save = commands.add_parser("backup", help="the panel's database, keys and settings, in one file")
+    save.add_argument("file", nargs="?", type=Path, help="where to; without it a name under /var/backups/webops")
+    save.set_defaults(run=backup.save)
+    load = commands.add_parser("restore", help="put such a file in the place of what is here")
+    load.add_argument("file", type=Path)
+    load.add_argument("--yes", action="store_true", help="ask nothing")
+    load.set_defaults(run=backup.load)
+    rotate = commands.add_parser("rotate-keys", help="new keys; what was encrypted is encrypted anew")
+    rotate.add_argument("--sessions", action="store_true", help="a new SECRET_KEY too: everybody signs in again")
+    rotate.set_defaults(run=keys.rotate)
+    logs = commands.add_parser("logs", help="what a part of the platform, or a deployment, says")
+    logs.add_argument("part", nargs="?", default="", help=f"{', '.join(everyday.PARTS)}, or a deployment")
+    logs.add_argument("-n", "--lines", type=int, default=100)
+    logs.add_argument("-f", "--follow", action="store_true")
+    logs.set_defaults(run=everyday.logs)
+
+
 def _setup(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--source", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--source", type=Path, help="the checkout; without it the version that is live")
     parser.add_argument("--guarded", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--going-back", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
@@ -51,13 +78,25 @@ def _setup(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--panel", help="name of the panel (panel.<domain>)")
     parser.add_argument("--email", help="for notices about certificates")
     parser.add_argument("--acme-server", help="directory of the certificate authority (Let's Encrypt)")
-    parser.add_argument(
-        "--acme-ca", metavar="FILE", help="certificates that vouch for that server, when it is a private one"
-    )
-    parser.add_argument(
-        "--private", metavar="HOST:PORT", action="append", help="a private place that fetches and builds may reach"
-    )
+    parser.add_argument("--acme-ca", metavar="FILE", help="certificates that vouch for a private authority")
+    address = "under which the world reaches this server, when it is another than its own; may be repeated"
+    parser.add_argument("--address", dest="addresses", action="append", help=address)
+    private = "a place on a private network that fetches and builds may reach; may be repeated"
+    parser.add_argument("--private", metavar="HOST:PORT", action="append", help=private)
     parser.set_defaults(run=install.run)
+
+
+def _doctor(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.set_defaults(run=doctor.run)
+
+
+def _uninstall(parser: argparse.ArgumentParser) -> None:
+    how = parser.add_mutually_exclusive_group(required=True)
+    how.add_argument("--keep-sites", action="store_true", help="sites go on running, without a panel")
+    how.add_argument("--all", action="store_true", help="sites, their files and databases go too")
+    parser.add_argument("--yes", action="store_true", help="ask nothing")
+    parser.set_defaults(run=uninstall.run)
 
 
 def _explain(error: SetupError) -> None:
@@ -75,4 +114,4 @@ def _explain(error: SetupError) -> None:
 
 
 def _tell(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201 - this is a program for a terminal
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - a program for a terminal

@@ -20,9 +20,9 @@ def dump(machine: Machine, name: str) -> Path:
     target = DUMPS / name
     partial = target.with_name(f".{name}.partial")
     machine.run(
-        *_program(machine, "pg_dump"), "--format=custom", "--compress=6", "-f", partial, DATABASE, timeout=TIMEOUT
+        *program(machine, "pg_dump"), "--format=custom", "--compress=6", "-f", partial, DATABASE, timeout=TIMEOUT
     )
-    listed = machine.asks(*_program(machine, "pg_restore", connect=False), "--list", partial)
+    listed = machine.asks(*program(machine, "pg_restore", connect=False), "--list", partial)
     if listed.status != 0:
         raise SetupError("The dump of the panel's database can not be read back.", output=listed.output)
     machine.at(partial).replace(machine.at(target))
@@ -41,7 +41,7 @@ def restore(machine: Machine, source: Path) -> None:
     _drop(machine, OUTGOING)
     create = f"CREATE DATABASE {INCOMING} OWNER webops TEMPLATE template0 ENCODING 'UTF8'"
     _query(machine, create)
-    restoring = (*_program(machine, "pg_restore"), "--exit-on-error", "--no-owner", "--role=webops", "-d", INCOMING)
+    restoring = (*program(machine, "pg_restore"), "--exit-on-error", "--no-owner", "--role=webops", "-d", INCOMING)
     machine.run(*restoring, source, timeout=TIMEOUT)
     _query(machine, f"REVOKE ALL ON DATABASE {INCOMING} FROM PUBLIC")
     _disconnect(machine)
@@ -69,11 +69,11 @@ def _disconnect(machine: Machine) -> None:
 
 def _query(machine: Machine, sql: str) -> str:
     """Names in it are this file's own. Raises SetupError."""
-    words = (*_program(machine, "psql"), "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", "postgres", "-c", sql)
+    words = (*program(machine, "psql"), "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", "postgres", "-c", sql)
     return machine.run(*words, timeout=TIMEOUT).strip()
 
 
-def _program(machine: Machine, name: str, *, connect: bool = True) -> tuple[str | Path, ...]:
+def program(machine: Machine, name: str, *, connect: bool = True) -> tuple[str | Path, ...]:
     """A program of the cluster's own version, as `postgres`."""
     found = postgres.cluster(machine)
     if found is None:

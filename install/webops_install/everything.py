@@ -10,6 +10,7 @@ from webops_install.steps import (
     folders,
     hardening,
     packages,
+    panel_certificate,
     postgres,
     redis,
     release,
@@ -36,4 +37,5 @@ STEPS: tuple[Group, ...] = (
     (web.STEP,),
     (hardening.STEP,),
     (services.STEP,),
+    (panel_certificate.STEP,),
 )

@@ -39,7 +39,7 @@ class Facts:
     memory_mib: int
     cores: int
     disk_mib: int
-    address: str
+    addresses: tuple[str, ...]
     in_container: bool
 
 
@@ -50,7 +50,7 @@ def gather(machine: Machine) -> Facts:
         memory_mib=memory_mib(machine.text("/proc/meminfo") or ""),
         cores=os.cpu_count() or 1,
         disk_mib=_disk_mib(machine),
-        address=own_address(),
+        addresses=own_addresses(),
         in_container=machine.says_yes("systemd-detect-virt", "--quiet", "--container"),
     )
 
@@ -79,15 +79,18 @@ def _disk_mib(machine: Machine) -> int:
     return min(free, default=0)
 
 
-def own_address() -> str:
-    """The address that this machine uses towards the Internet. Raises SetupError when it has none."""
+def own_addresses() -> tuple[str, ...]:
+    """The addresses that this machine uses towards the Internet. Raises SetupError when it has none."""
+    found = []
     for family, place in OUTSIDE.items():
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
             try:
                 probe.connect((place, 9))
             except OSError:
                 continue
-            return str(probe.getsockname()[0])
+            found.append(str(probe.getsockname()[0]))
+    if found:
+        return tuple(found)
     raise SetupError(
         "This machine has no way to the Internet.", hint="Set up its network (an address and a default route) first."
     )

@@ -111,8 +111,8 @@ def _answers(machine: Machine, options: argparse.Namespace, found: Facts) -> Ans
     }
     is_asked = not (options.unattended or options.dry_run or options.guarded or options.going_back)
     if is_asked and sys.stdin.isatty():
-        told = answers.ask(told, found.address, _question)
-    return answers.parse(told, found.address)
+        told = answers.ask(told, found.addresses[0], _question)
+    return answers.parse(told, found.addresses)
 
 
 def _question(text: str, default: str) -> str:
@@ -129,7 +129,6 @@ def _look(setup: Setup, talk: Journal, *, is_root: bool) -> None:
         answers=setup.answers,
         listeners=listening.listeners(setup.machine),
         leads_to=facts.resolve([setup.answers.panel]),
-        addresses=frozenset({setup.facts.address}),
         newest=max((setup.source.folder / name).stat().st_mtime for name in setup.source.files[:200]),
         now=time.time(),
         is_root=is_root,

@@ -35,7 +35,6 @@ class Look:
     answers: Answers
     listeners: list[Listener]
     leads_to: Mapping[str, set[str]]
-    addresses: frozenset[str]
     newest: float
     now: float
     is_root: bool
@@ -100,11 +99,12 @@ def _ports(look: Look) -> Iterator[Finding]:
 def _names(look: Look) -> Iterator[Finding]:
     panel = look.answers.panel
     leads = look.leads_to.get(panel, set())
-    record = "AAAA" if ":" in look.facts.address else "A"
-    wanted = f"{panel}. {record} {look.facts.address} and *.{look.answers.domain}. {record} {look.facts.address}"
+    address = look.answers.addresses[0]
+    record = "AAAA" if ":" in address else "A"
+    wanted = f"{panel}. {record} {address} and *.{look.answers.domain}. {record} {address}"
     if not leads:
         yield Finding(f"The name {panel} leads nowhere yet.", f"Set these records of the domain: {wanted}")
-    elif not leads <= look.addresses:
+    elif not leads <= {*look.answers.addresses, *look.facts.addresses}:
         yield Finding(
             f"The name {panel} leads to {', '.join(sorted(leads))}, and not only to this machine.",
             f"That is right behind a proxy or address translation. Otherwise set: {wanted}",

@@ -35,6 +35,7 @@ def told_before(machine: Machine) -> dict[str, str]:
         "email": known.get("acme_email", ""),
         "acme_server": known.get("acme_server", ""),
         "acme_ca": known.get("acme_ca", ""),
+        "addresses": ",".join(known.get("addresses", ())),
         "private": ",".join(known.get("private", ())),
         "ssh_ports": ",".join(map(str, known.get("ssh_ports", ()))),
     }
@@ -42,8 +43,10 @@ def told_before(machine: Machine) -> dict[str, str]:
     return {**told, **read_environment(machine.text(PACKAGES) or "")}
 
 
-def render_host(answers: Answers, limits: Mapping[str, int], ssh_ports: tuple[int, ...]) -> str:
-    """JSON's texts, numbers and lists are TOML's too."""
+def render_host(
+    answers: Answers, limits: Mapping[str, int], ssh_ports: tuple[int, ...], *, shares_nginx: bool = False
+) -> str:
+    """JSON's texts, numbers, lists and truths are TOML's too."""
     table = {
         "domain": answers.domain,
         "panel": answers.panel,
@@ -52,6 +55,8 @@ def render_host(answers: Answers, limits: Mapping[str, int], ssh_ports: tuple[in
         "acme_ca": answers.acme_ca,
         "private": list(answers.private),
         "ssh_ports": list(ssh_ports),
+        "addresses": list(answers.addresses),
+        "shares_nginx": shares_nginx,
     }
     lines = [
         "# What was decided about this server: docs/operations.md. Written by setup.sh.",

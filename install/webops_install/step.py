@@ -30,6 +30,9 @@ class Setup:
     def release(self) -> Path:
         return Path("/opt/webops/releases", self.source.version)
 
+    def skipped_one(self, subject: str) -> bool:
+        return any(sentence.startswith(f"{subject}:") for sentence in self.skipped)
+
     def skip(self, sentence: str) -> None:
         if sentence not in self.skipped:
             self.skipped.append(sentence)

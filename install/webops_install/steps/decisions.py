@@ -11,14 +11,17 @@ from webops_install import settings
 from webops_install.change import ROOT, Change, Owner, file, write
 from webops_install.settings import HOST, PACKAGES, PANEL
 from webops_install.step import Setup, Step
+from webops_install.steps import web
 
 READERS = Owner("root", "webops-rpc")
+COMMENT = "Settings and keys of panel and worker: docs/settings.md. Share it with nobody."
 REDIS_KEY = "/etc/webops/redis.key"
 
 
 def _plan(setup: Setup) -> Iterator[Change]:
     machine = setup.machine
-    host = settings.render_host(setup.answers, _limits(setup), setup.ssh_ports)
+    shares = web.serves_others(machine)
+    host = settings.render_host(setup.answers, _limits(setup), setup.ssh_ports, shares_nginx=shares)
     if not settings.same_platform(machine.text(HOST), host):
         yield Change(f"write {HOST}", lambda: write(machine, HOST, host))
     packages = settings.render_environment(

@@ -1,14 +1,20 @@
-"""nginx: our files in `conf.d`, beside whatever is there; Debian's untouched default site makes room."""
+"""nginx: one file of ours beside whatever is there; Debian's untouched default site makes room.
+
+On a server on which nginx served others before, they keep what they have: our file is read last, and unknown names stay
+with whoever has them.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from webops_host.linux import nginx_main
+from webops_host.command import Command
+from webops_host.linux import nginx_control, nginx_main, tls_files
 from webops_host.linux.layout import ServerLayout
-from webops_host.linux.nginx_parts import Flavour, Ground, TlsFiles
+from webops_host.linux.nginx_parts import Ground
+from webops_host.runner import Result
 from webops_install import settings, systemd
 from webops_install.change import Change, file
 from webops_install.errors import SetupError
@@ -16,10 +22,13 @@ from webops_install.machine import Machine
 from webops_install.step import Setup, Step
 
 UNIT = "nginx.service"
-MAIN = "/etc/nginx/conf.d/webops.conf"
+FILES = tuple(str(path) for path in (nginx_main.FILE, nginx_main.LAST_FILE))
 DEFAULT = "/etc/nginx/sites-enabled/default"
 DEFAULT_FILE = "/etc/nginx/sites-available/default"
 DROPPED = "/var/lib/webops/setup/nginx-default"
+PENDING = "/var/lib/webops/setup/nginx"
+OPEN_FILES = 65536
+"""A worker keeps files of many sites open."""
 
 
 def is_untouched(machine: Machine) -> bool:
@@ -32,25 +41,54 @@ def is_untouched(machine: Machine) -> bool:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() in known
 
 
+def others(machine: Machine) -> list[str]:
+    """Files with sites that are not ours."""
+    found = [f"/etc/nginx/conf.d/{name}" for name in machine.names("/etc/nginx/conf.d") if name.endswith(".conf")]
+    found += [f"/etc/nginx/sites-enabled/{name}" for name in machine.names("/etc/nginx/sites-enabled")]
+    candidates = [path for path in found if path not in FILES and not (path == DEFAULT and is_untouched(machine))]
+    return [path for path in candidates if re.search(r"^\s*server\s*\{", machine.text(path) or "", re.MULTILINE)]
+
+
+def serves_others(machine: Machine) -> bool:
+    """As it was found at first; what comes later comes beside us."""
+    before = settings.read_host(machine).get("platform", {}).get("shares_nginx")
+    return bool(others(machine)) if before is None else before is True
+
+
 def _plan(setup: Setup) -> Iterator[Change]:
     machine = setup.machine
     if not machine.exists("/etc/nginx/conf.d"):  # a dry run on a bare machine
-        yield Change(f"write {MAIN}", lambda: None)
+        yield Change(f"write {nginx_main.FILE}", lambda: None)
         return
     if is_untouched(machine):
         yield Change("take Debian's default site out of nginx", lambda: _drop_default(machine))
-    before = machine.text(MAIN)
-    changes = list(file(machine, MAIN, render(setup)))
+    platform = settings.platform_of(machine)
+    place = str(nginx_main.file_of(platform))
+    before = machine.text(place)
+    changes = list(file(machine, place, render(setup)))
     yield from changes
     if changes or machine.exists(PENDING):
-        yield Change("test nginx's configuration and reload it", lambda: _reload(machine, before))
-    if not systemd.is_enabled(machine, UNIT):
-        yield Change("turn nginx on at boot", lambda: machine.run("systemctl", "enable", "-q", UNIT))
-    if not systemd.is_active(machine, UNIT):
-        yield Change("start nginx", lambda: systemd.start(machine, UNIT))
+        yield Change("test nginx's configuration and reload it", lambda: _reload(machine, place, before))
+    yield from _running(machine)
 
 
-PENDING = "/var/lib/webops/setup/nginx"
+def render(setup: Setup) -> str:
+    platform, layout = settings.platform_of(setup.machine), ServerLayout()
+    files = tls_files.of_panel(layout, platform.panel)
+    ground = Ground(layout, nginx_control.flavour(_asked(setup.machine), _installed(setup.machine)))
+    return nginx_main.text(platform, files, ground, defaults=not platform.shares_nginx)
+
+
+def _asked(machine: Machine) -> Callable[..., Result]:
+    def run(command: Command, *_: object, **__: object) -> Result:
+        return machine.asks(*command.argv)
+
+    return run
+
+
+def _installed(machine: Machine) -> nginx_control.Installed:
+    usual = nginx_control.Installed()
+    return nginx_control.Installed(machine.at(usual.types), machine.at(usual.modules), machine.at(usual.ipv6))
 
 
 def _drop_default(machine: Machine) -> None:
@@ -58,44 +96,31 @@ def _drop_default(machine: Machine) -> None:
     machine.at(DEFAULT).unlink()
 
 
-def _reload(machine: Machine, before: str | None) -> None:
+def _reload(machine: Machine, place: str, before: str | None) -> None:
     """What nginx refuses is taken back, so that the sites that are there keep working."""
     machine.at(PENDING).write_text("")
     tested = machine.asks("nginx", "-t", "-q")
     if tested.status != 0:
         if before is None:
-            machine.at(MAIN).unlink(missing_ok=True)
+            machine.at(place).unlink(missing_ok=True)
         else:
-            machine.at(MAIN).write_text(before)
-        raise SetupError(
-            "nginx refuses our configuration; it was taken back.", command="nginx -t", output=tested.output
-        )
-    if systemd.is_active(machine, "nginx.service"):
-        machine.run("systemctl", "reload", "nginx.service")
-    else:
-        systemd.start(machine, "nginx.service", "restart")
+            machine.at(place).write_text(before)
+        raise SetupError("nginx refuses our file; it was taken back.", command="nginx -t", output=tested.output)
+    systemd.start(machine, UNIT, "reload-or-restart")
     machine.at(PENDING).unlink(missing_ok=True)
 
 
-def render(setup: Setup) -> str:
-    machine = setup.machine
-    platform_tls = ServerLayout().platform_tls
-    files = TlsFiles(platform_tls / "fullchain.pem", platform_tls / "privkey.pem")
-    return nginx_main.text(settings.platform_of(machine), files, Ground(flavour=flavour(machine)))
-
-
-def flavour(machine: Machine) -> Flavour:
-    """What the nginx that is here can do."""
-    version = re.search(r"nginx/(\d+(?:\.\d+)*)", machine.asks("nginx", "-v").output)
-    modules = machine.names("/etc/nginx/modules-enabled")
-    types = machine.text("/etc/nginx/mime.types") or ""
-    known = {name for line in types.splitlines() for name in line.strip().rstrip(";").split()[1:]}
-    return Flavour(
-        version=tuple(int(part) for part in version[1].split(".")) if version else Flavour().version,
-        brotli=sum("brotli" in name for name in modules) >= 2,
-        addresses=("", "[::]:") if machine.exists("/proc/net/if_inet6") else ("",),
-        known=frozenset(known),
-    )
+def _running(machine: Machine) -> Iterator[Change]:
+    if not systemd.is_enabled(machine, UNIT):
+        yield Change("turn nginx on at boot", lambda: machine.run("systemctl", "enable", "-q", UNIT))
+    if not systemd.is_active(machine, UNIT):
+        yield Change("start nginx", lambda: systemd.start(machine, UNIT))
+    process = nginx_control.master(machine.at("/run/nginx.pid"))
+    limits = machine.text(f"/proc/{process}/limits") or ""
+    found = re.search(r"^Max open files\s+(\d+)", limits, re.MULTILINE)
+    if found and int(found[1]) < OPEN_FILES:
+        raised = ("prlimit", f"--pid={process}", f"--nofile={OPEN_FILES}:{OPEN_FILES}")
+        yield Change("let the nginx that runs open more files", lambda: machine.run(*raised))
 
 
 STEP = Step("web server", _plan)
