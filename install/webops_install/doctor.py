@@ -198,8 +198,8 @@ def _exposure(machine: Machine) -> Iterator[Check]:
 def _files(machine: Machine) -> Iterator[Check]:
     wrong = []
     for path, mode, owner in (*folders.FOLDERS, *folders.OF_POSTGRES):
-    security = (line for line in listed.splitlines() if line.startswith("Inst ") and "ecurity" in line)
-    waiting = sorted({line.split()[1] for line in security})
+        kept = machine.exists(path) and machine.mode(path) == mode
+        if not kept or machine.owners.of(machine.at(path)) != owner.ids(machine):
             wrong.append(path)
     yield _judged("files.folders", not wrong, ", ".join(wrong) or "as set up", "webops-admin setup")
     secret = [path for path in (settings.PANEL, "/etc/webops/redis.key") if machine.mode(path) & 0o007]
