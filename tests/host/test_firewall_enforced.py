@@ -19,6 +19,7 @@ pytestmark = pytest.mark.skipif(bool(namespaces.missing()), reason=f"no network 
 APP, OTHER_APP = FIRST_UID, FIRST_UID + 1
 WALLED = (FETCH_UID, BUILD_UID, CANARY_UID, APP, UIDS[1])
 OURS = (0, 999, UIDS[0] - 1, UIDS[1] + 1)
+PANEL = 997
 OWN, OTHERS, UNRESERVED = 31000, 31001, 31002
 PRIVATE = ("10.1.2.3", 443)
 
@@ -64,7 +65,9 @@ def walled(server: Space) -> Space:
 def load(server: Space) -> None:
     ours = ((APP, OWN), (OTHER_APP, OTHERS))
     resolvers = (ipaddress.ip_address("10.1.2.3"), ipaddress.ip_address("fd77::1"))
-    rules = Rules(resolvers, ((ipaddress.ip_address(PRIVATE[0]), PRIVATE[1]),), ours, ssh_ports=(22, 2222))
+    rules = Rules(
+        resolvers, ((ipaddress.ip_address(PRIVATE[0]), PRIVATE[1]),), ours, ssh_ports=(22, 2222), ours=(PANEL,)
+    )
     command = firewall.load(firewall.render(rules))
     server.run("nft", *command.argv[1:], stdin=command.stdin.decode())
 
@@ -93,6 +96,12 @@ def test_net_01_no_spelling_of_an_inner_address_is_reached(walled: Space, uid: i
 @pytest.mark.parametrize("uid", OURS)
 def test_users_outside_the_range_are_not_held(walled: Space, uid: int):
     assert walled.connect(uid, at(80, PUBLIC + DENIED)) == ["reached"] * len(PUBLIC + DENIED)
+
+
+def test_net_01_the_platforms_own_users_are_kept_from_the_metadata_alone(walled: Space):
+    metadata = ("169.254.169.254", "::ffff:169.254.169.254", "fd00:ec2::254", "168.63.129.16")
+    assert set(walled.connect(PANEL, at(80, metadata))) <= {"EHOSTUNREACH", "EACCES"}
+    assert walled.connect(PANEL, at(80, ("10.1.2.3", "8.8.8.8", "fd77::1"))) == ["reached"] * 3
 
 
 def test_ssrf_06_what_is_refused_is_counted(walled: Space):

@@ -32,9 +32,13 @@ while True:
     for key, _ in waiting.select():
         if key.data == "door":
             waiting.register(key.fileobj.accept()[0], selectors.EVENT_READ, "talk")
-        elif said := key.fileobj.recv(4096):
+            continue
+        try:
+            said = key.fileobj.recv(4096)
             key.fileobj.sendall(said)
-        else:
+        except OSError:  # it left without a word
+            said = b""
+        if not said:
             waiting.unregister(key.fileobj)
             key.fileobj.close()
 """

@@ -71,12 +71,14 @@ counter accept
 @dataclass(frozen=True, slots=True)
 class Rules:
     """`private`: what fetches and builds may reach though it is not public. `own_ports`: a user and the loopback port
-    reserved for him, where his own program listens. `ssh_ports` stay open whatever else is closed."""
+    reserved for him, where his own program listens. `ssh_ports` stay open whatever else is closed. `ours`: users of the
+    platform that speak to the internet; they are kept from the metadata, and from nothing else."""
 
     resolvers: tuple[Address, ...] = ()
     private: tuple[tuple[Address, int], ...] = ()
     own_ports: tuple[tuple[int, int], ...] = ()
     ssh_ports: tuple[int, ...] = (22,)
+    ours: tuple[int, ...] = ()
 
 
 def render(rules: Rules) -> str:
@@ -89,7 +91,7 @@ def render(rules: Rules) -> str:
         f"table {name} {{",
         *(f"\tcounter {counter} {{ }}" for counter in COUNTERS),
         *_sets(rules),
-        *_output(),
+        *_output(rules.ours),
         *_wall(),
     ]
     return "\n".join(lines) + "\n" + INPUT + "}\n"
@@ -164,10 +166,16 @@ def carried() -> Iterator[str]:
         yield f"{outer}/{96 + inner.prefixlen}"
 
 
-def _output() -> Iterator[str]:
+def _output(ours: tuple[int, ...]) -> Iterator[str]:
     yield "\tchain output {"
     yield "\t\ttype filter hook output priority filter; policy accept;"
     yield f"\t\tmeta skuid {UIDS[0]}-{UIDS[1]} jump wall"
+    if ours:
+        yield f"\t\tmeta skuid {{ {', '.join(map(str, ours))} }} jump metadata"
+    yield "\t}"
+    yield "\tchain metadata {"
+    yield f"\t\tip daddr {{ {', '.join(METADATA_V4)} }} {_refused('to_metadata')}"
+    yield f"\t\tip6 daddr {{ {', '.join(METADATA_V6)} }} {_refused('to_metadata')}"
     yield "\t}"
 
 
@@ -185,8 +193,7 @@ def _wall() -> Iterator[str]:
         "ip6 daddr ::1 meta skuid . tcp dport @own_ports counter accept",
         f"{workers} ip daddr . tcp dport @private_v4 counter accept",
         f"{workers} ip6 daddr . tcp dport @private_v6 counter accept",
-        f"ip daddr {{ {', '.join(METADATA_V4)} }} {_refused('to_metadata')}",
-        f"ip6 daddr {{ {', '.join(METADATA_V6)} }} {_refused('to_metadata')}",
+        "jump metadata",
         f"ip daddr @inner_v4 {_refused('to_inner')}",
         f"ip6 daddr != {{ {', '.join(OUTER_V6)} }} {_refused('to_inner')}",
         f"ip6 daddr @inner_v6 {_refused('to_inner')}",

@@ -9,9 +9,11 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import json
+import pwd
 import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from webops_host import files, runner
@@ -24,6 +26,8 @@ from webops_host.linux.platform import UIDS, Destination, Platform
 LOADED = Path("/run/webops-firewall/loaded.json")
 OWN_PORTS = ServerLayout().records / "ports.json"
 """What hostd reserved: `{"<uid>": [port, …]}`. Loopback ports of units that listen on a port and not on a socket."""
+
+OURS = ("webops", "webops-worker")
 
 Resolver = Callable[[str, int], Iterable[str]]
 
@@ -71,6 +75,7 @@ def facts(server: Platform) -> Rules:
         private=tuple(resolved(server.private)),
         own_ports=tuple(own_ports(_text(OWN_PORTS))),
         ssh_ports=tuple(sorted({*server.ssh_ports, *ssh_ports.found()})),
+        ours=tuple(_numbers(OURS)),
     )
 
 
@@ -104,6 +109,12 @@ def own_ports(text: str) -> Iterator[tuple[int, int]]:
 
 def _system(host: str, port: int) -> Iterable[str]:
     return [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+
+
+def _numbers(users: Iterable[str]) -> Iterator[int]:
+    for user in users:
+        with suppress(KeyError):
+            yield pwd.getpwnam(user).pw_uid
 
 
 def _text(file: Path) -> str:
