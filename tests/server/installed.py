@@ -67,8 +67,8 @@ class Installed:
         form = {
             "csrfmiddlewaretoken": html.unescape(token[1]),
             "username": OWNER,
-            "password1": PASSWORD,
-            "password2": PASSWORD,
+            "password": PASSWORD,
+            "again": PASSWORD,
         }
         answer = self.web.post(link[0], data=form, headers={"Referer": link[0]})
         assert answer.status_code == 302, answer.text[:3000]
