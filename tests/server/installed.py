@@ -17,6 +17,7 @@ from tests.support.waiting import until
 ROOT = Path(__file__).resolve().parents[2]
 DOMAIN, PANEL = "apps.test", "panel.apps.test"
 OWNER, PASSWORD = "olga", "correct horse battery staple"
+DECISIONS = "/etc/webops/host.toml"
 ENDED = ("live", "retired", "failed", "cancelled", "superseded")
 LINK = re.compile(r"https://[^\s]+/first-sign-in/[\w-]+/")
 
@@ -87,8 +88,14 @@ class Installed:
         return answer.json() if answer.content else None
 
     def allow(self, git: GitServer) -> None:
-        """Let the team fetch from a test's Git server, and the server find it."""
+        """Let the team fetch from a test's Git server, and the server find and reach it."""
         self.server.finds(git.name, git.address)
+        place, decisions = f"{git.name}:{git.port}", self.server.read(DECISIONS)
+        if place not in decisions:
+            mended = re.sub(r"^private = \[", f'private = ["{place}", ', decisions, flags=re.MULTILINE)
+            assert mended != decisions
+            self.server.write(DECISIONS, mended.replace(", ]", "]"))
+        self.server.run(("systemctl", "reload", "webops-firewall.service"))
         self.call("POST", "git-servers", name=git.name, port=git.port, private=True, ca_pem=git.ca_pem)
 
     def release(self, name: str, number: int) -> dict[str, Any]:

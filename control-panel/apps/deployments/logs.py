@@ -66,7 +66,7 @@ class Writer:
         with self._lock:
             if self._file is None:
                 place = self._place or path(self._release.pk if self._release else 0)
-                place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                place.parent.mkdir(parents=True, exist_ok=True, mode=0o770)  # the panel reads what the worker writes
                 self._file = place.open("ab", buffering=0)
             position = self._file.tell()
             self._file.write(record.encode("utf-8", "replace") + b"\n")

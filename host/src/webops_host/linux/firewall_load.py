@@ -24,6 +24,7 @@ from webops_host.linux.layout import ServerLayout
 from webops_host.linux.platform import UIDS, Destination, Platform
 
 LOADED = Path("/run/webops-firewall/loaded.json")
+PRIVATE = Path("/run/webops-firewall/private.json")
 OWN_PORTS = ServerLayout().records / "ports.json"
 """What hostd reserved: `{"<uid>": [port, …]}`. Loopback ports of units that listen on a port and not on a socket."""
 
@@ -38,11 +39,13 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("action", choices=("load", "show"))
     options = parser.parse_args(words)
     try:
-        text = firewall.render(facts(platform.read()))
+        server = platform.read()
+        text = firewall.render(facts(server))
         if options.action == "show":
             print(text, end="")  # noqa: T201 - it is what was asked for
         else:
             load(text)
+            tell_private(server)
     except HostError as error:
         print(f"{error.message} {error.hint}".strip(), file=sys.stderr)  # noqa: T201
         return 1
@@ -56,6 +59,20 @@ def load(text: str) -> None:
     runner.run(firewall.load(text))
     found = firewall.fingerprint(runner.run_binary(firewall.show()))
     files.write_whole(LOADED, json.dumps({"text": text, "fingerprint": found}).encode())
+
+
+def tell_private(server: Platform) -> None:
+    """Write down where the private destinations are, for hostd, which has no network to ask on."""
+    found = sorted({str(address) for address, _ in resolved(server.private)})
+    files.write_whole(PRIVATE, json.dumps(found).encode())
+
+
+def private_addresses() -> tuple[str, ...]:
+    """What `tell_private` wrote last; nothing before."""
+    try:
+        return tuple(str(ipaddress.ip_address(text)) for text in json.loads(_text(PRIVATE) or "[]"))
+    except ValueError:
+        return ()
 
 
 def is_loaded(text: str = "") -> bool:

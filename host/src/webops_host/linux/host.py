@@ -10,7 +10,7 @@ from typing import Any
 from webops_host import codec, ports
 from webops_host.errors import NotSupported
 from webops_host.fences import FencedHost, Fences, Ports
-from webops_host.linux import resolvers
+from webops_host.linux import firewall_load, resolvers
 from webops_host.linux.accounts import LinuxAccounts
 from webops_host.linux.certificates import LinuxCertificates
 from webops_host.linux.jobs import Jobs
@@ -36,7 +36,7 @@ class LinuxHost(Ports):
         super().__init__(self._elsewhere)
         self._layout, self._platform = layout, platform
         self._fences = Fences(layout.state / "fences.json")
-        around = Surroundings(layout, platform.limits, resolvers.read())
+        around = Surroundings(layout, platform.limits, resolvers.read(), firewall_load.private_addresses)
         people, jobs = People(layout.state / "registry.json"), Jobs(around)
         units = LinuxProcesses(around, people)
         sites = LinuxSites(layout, platform, units)

@@ -103,7 +103,7 @@ class Jobs:
         if place.network:
             yield "Requires", "webops-firewall.service"
             yield "After", "webops-firewall.service"
-            yield from sandbox.network(around.resolvers, around.allowed)
+            yield from sandbox.network(around.resolvers, around.allowed())
         else:
             yield from sandbox.NO_NETWORK
         yield from sandbox.view(around.layout.root, readable=place.readable, writable=place.writable)

@@ -8,7 +8,7 @@ because a unit's own `Environment=` is told to everybody who asks (org.freedeskt
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,13 +48,13 @@ def parse(unit: str) -> UnitRef | None:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What is the same for every unit of the server. `resolvers` are the addresses of its name servers, `allowed`
-    those on private networks that builds may reach."""
+    """What is the same for every unit of the server. `resolvers` are the addresses of its name servers, `allowed` tells
+    those on private networks that fetches may reach."""
 
     layout: ServerLayout
     most: Limits = field(default_factory=lambda: Limits(memory_mib=4096, cpu_percent=400, tasks=1024))
     resolvers: tuple[str, ...] = ()
-    allowed: tuple[str, ...] = ()
+    allowed: Callable[[], tuple[str, ...]] = tuple
 
 
 @dataclass(frozen=True, slots=True)
