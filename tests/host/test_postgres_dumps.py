@@ -23,7 +23,7 @@ from webops_host.names import DeploymentName, DumpId  # noqa: E402
 from webops_host.values import Console  # noqa: E402
 
 pytestmark = pytest.mark.skipif(postgres.PROGRAMS is None, reason="PostgreSQL is not installed")
-SHOP, COPY = DeploymentName("shop"), DeploymentName("shop-copy")
+SHOP, COPY, KEPT = DeploymentName("shop"), DeploymentName("shop-copy"), DeploymentName("kept")
 UPLOAD = DumpId("20260131T235959Z-0a1b")
 
 
@@ -39,6 +39,15 @@ def databases(cluster: Cluster, tmp_path) -> Iterator[PostgresDatabases]:
     yield made
     for name in (SHOP, COPY):
         made.drop(name)
+
+
+@pytest.fixture(scope="module")
+def standing(cluster: Cluster, tmp_path_factory) -> Iterator[PostgresDatabases]:
+    """One database for the tests in which nothing changes."""
+    made = postgres.databases(cluster, tmp_path_factory.mktemp("standing"))
+    rows(made.ensure(KEPT), "CREATE TABLE goods AS SELECT generate_series(1, 1000)")
+    yield made
+    made.drop(KEPT)
 
 
 @pytest.fixture
@@ -60,10 +69,10 @@ def upload(databases: PostgresDatabases, content: bytes, name: DeploymentName = 
         databases.receive(name, UPLOAD, offset, content[offset : offset + PIECE])
 
 
-def restored(databases: PostgresDatabases, script: str) -> tuple[str, ...]:
-    upload(databases, script.encode())
-    databases.accept(SHOP, UPLOAD, QUIET)
-    return databases.restore(SHOP, UPLOAD, QUIET).skipped
+def restored(databases: PostgresDatabases, script: str, name: DeploymentName = SHOP) -> tuple[str, ...]:
+    upload(databases, script.encode(), name)
+    databases.accept(name, UPLOAD, QUIET)
+    return databases.restore(name, UPLOAD, QUIET).skipped
 
 
 def leftovers(cluster: Cluster) -> str:
@@ -191,12 +200,12 @@ MAKES = "CREATE TABLE made (x text);\n"
     ["\\! touch {mark}", "SELECT 1 \\g |touch {mark}", "\\copy made from program 'touch {mark}'", "\\o |touch {mark}",
      "SELECT 'touch {mark}' \\gexec", "/* */ \\! touch {mark}", "\\i /etc/passwd", "\\connect postgres postgres"],
 )  # fmt: skip
-def test_fs_07_commands_of_psql_in_a_dump_are_refused_and_not_run(databases, url, tmp_path, line):
+def test_fs_07_commands_of_psql_in_a_dump_are_refused_and_not_run(standing, tmp_path, line):
     mark = tmp_path / "mark"
-    upload(databases, (MAKES + line.format(mark=mark) + "\n").encode())
+    upload(standing, (MAKES + line.format(mark=mark) + "\n").encode(), KEPT)
     with pytest.raises(BadValue, match="a command of psql"):
-        databases.accept(SHOP, UPLOAD, QUIET)
-    assert databases.dumps(SHOP) == ()
+        standing.accept(KEPT, UPLOAD, QUIET)
+    assert standing.dumps(KEPT) == ()
     assert not mark.exists()
 
 
@@ -207,12 +216,13 @@ def test_fs_07_commands_of_psql_in_a_dump_are_refused_and_not_run(databases, url
      "CREATE EXTENSION file_fdw", "SELECT pg_read_file('/etc/passwd')", "ALTER ROLE webops PASSWORD 'x'",
      "CREATE FUNCTION f() RETURNS int LANGUAGE c AS 'libc.so.6', 'system'", "ALTER SYSTEM SET port = 1"],
 )  # fmt: skip
-def test_fs_07_what_the_deployment_may_not_do_its_dump_may_not_do(databases, url, cluster, tmp_path, statement):
+def test_fs_07_what_the_deployment_may_not_do_its_dump_may_not_do(standing, cluster, tmp_path, statement):
     mark = tmp_path / "mark"
     with pytest.raises(CommandFailed):
-        restored(databases, MAKES + statement.format(mark=mark) + ";\n")
+        restored(standing, MAKES + statement.format(mark=mark) + ";\n", KEPT)
+    standing.discard(KEPT, UPLOAD)
     assert not mark.exists()
-    assert count(url) == 1000
+    assert count(standing.ensure(KEPT)) == 1000
     assert leftovers(cluster) == ""
 
 
@@ -247,11 +257,11 @@ def test_fs_07_the_name_of_a_dump_is_only_a_name(name):
 
 
 @pytest.mark.parametrize("content", [b"\x1f\x8b\x08packed", b"PK\x03\x04zip", b"\x7fELF\x00\x00", b"hello", b""])
-def test_fs_07_what_is_no_dump_is_refused(databases, url, content):
-    databases.receive(SHOP, UPLOAD, 0, content)
+def test_fs_07_what_is_no_dump_is_refused(standing, content):
+    standing.receive(KEPT, UPLOAD, 0, content)
     with pytest.raises(HostError):
-        databases.accept(SHOP, UPLOAD, QUIET)
-    assert databases.dumps(SHOP) == ()
+        standing.accept(KEPT, UPLOAD, QUIET)
+    assert standing.dumps(KEPT) == ()
 
 
 # --- backups that go wrong -------------------------------------------------------------------------------------

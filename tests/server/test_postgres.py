@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -63,11 +62,11 @@ print(getattr(databases, sys.argv[1])(DeploymentName("shop")))
 
 
 @pytest.fixture(scope="module")
-def shop(installed: Installed, git_host: GitServer) -> Iterator[Installed]:
+def shop(installed: Installed, git_host: GitServer) -> Installed:
     git_host.repository("team/shop", APP)
     installed.allow(git_host)
     installed.create("shop", git_host.url("team/shop"), timeout=600)
-    yield installed
+    return installed
 
 
 def over(shop: Installed, errand: dict[str, Any]) -> dict[str, Any]:

@@ -27,13 +27,14 @@ from webops_host.shelf import Shelf
 ALL = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
 PROGRAMS = ALL[-1].parent if ALL else None
 AS_POSTGRES = ("runuser", "-u", "postgres", "--") if os.getuid() == 0 else ()
+MEMORY = Path("/dev/shm")  # databases are made and dropped in every test: on a disk that takes most of the time
 ME = pwd.getpwuid(os.getuid()).pw_name
 
 
 @contextmanager
 def cluster() -> Iterator[Cluster]:
     assert PROGRAMS is not None
-    folder = Path(tempfile.mkdtemp(prefix="wopg-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="wopg-", dir=MEMORY if MEMORY.is_dir() else "/tmp"))
     if AS_POSTGRES:
         shutil.chown(folder, "postgres")
         folder.chmod(0o755)
