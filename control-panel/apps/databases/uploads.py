@@ -14,7 +14,7 @@ from apps.core.errors import Invalid
 from webops_host.database_values import new_dump
 from webops_host.names import DumpId
 
-LARGEST_MIB = 2048
+LARGEST_MIB = 1024  # as much as the web server lets through
 RESTS = 86400.0  # seconds that a file may wait for the worker
 
 
