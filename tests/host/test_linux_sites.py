@@ -190,7 +190,7 @@ def test_an_unpublished_site_keeps_its_names_and_says_so(server):
     assert server.sites.served(BLOG) is None
     assert server.links() == ("", "")
     assert "server_name blog.apps.test blog.example;" in server.text()
-    assert "webops_page_503" in server.text()
+    assert "webops_page_unpublished" in server.text()
     server.sites.unpublish(DeploymentName("nobody"))
     assert server.sites.publish(app(1)).release == 1
 

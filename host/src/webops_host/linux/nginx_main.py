@@ -8,6 +8,8 @@ from pathlib import Path
 from webops_host import files
 from webops_host.linux.nginx_control import Nginx
 from webops_host.linux.nginx_parts import (
+    AGAIN,
+    CLOSED,
     FOREVER,
     HSTS_SECONDS,
     PAGES,
@@ -101,8 +103,12 @@ def _variables() -> Iterator[Directive]:
     yield _map("uri", "webops_cache", Entry("default", "no-cache"), Entry(Pattern(f"~{HASHED}"), FOREVER))
     hsts = Entry("", f"max-age={HSTS_SECONDS}")
     yield _map("upstream_http_strict_transport_security", "webops_hsts", Entry("default", ""), hsts)
-    for name, (status, title, words) in PAGES.items():
-        yield _map("host", f"webops_page_{name}", Entry("default", page(status, title, words)))
+    shown = (Entry(status, page(status, *words)) for status, words in PAGES.items())
+    yield _map("status", "webops_page", Entry("default", ""), *shown)
+    again = (Entry(status, AGAIN[status]) for status in PAGES if status in AGAIN)
+    yield _map("status", "webops_again", Entry("default", ""), *again)
+    for name, words in CLOSED.items():
+        yield _map("host", f"webops_page_{name}", Entry("default", page(503, *words)))
 
 
 def _map(source: str, made: str, *entries: Entry) -> Directive:
@@ -174,6 +180,6 @@ def _panel(platform: Platform, files: TlsFiles, ground: Ground) -> Iterator[Dire
     yield from proxied()
     yield line("proxy_buffering", "off")
     yield line("proxy_request_buffering", "off")
-    yield from our_pages("502", "504")
+    yield from our_pages(502, 504)
     to_panel = line("proxy_pass", f"http://unix:{literal(ground.layout.run / 'panel.sock')}")
     yield block("location", "/", body=[to_panel])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from webops_host.linux.layout import ServerLayout
-from webops_host.linux.nginx_text import Directive, Phrase, Variable, Word, block, line
+from webops_host.linux.nginx_text import Directive, Pattern, Phrase, Variable, Word, block, line
 
 # Mozilla's guideline 5.7, “intermediate”, without the ciphers that need a group of their own.
 PROTOCOLS = ("TLSv1.2", "TLSv1.3")
@@ -34,16 +34,20 @@ WITH_CHARSET = (
 NOWHERE = "/.webops/none"
 """A file that no tree has: dot files are never published."""
 PAGES = {
-    "403": (403, "Forbidden", "This site does not answer from where you are."),
-    "404": (404, "Not Found", "There is no page at this address."),
-    "413": (413, "Content Too Large", "The upload is too large."),
-    "502": (502, "Bad Gateway", "The site is not running."),
-    "503": (503, "Service Unavailable", "This site is not published now."),
-    "504": (504, "Gateway Timeout", "The site did not answer in time."),
-    "maintenance": (503, "Back soon", "This site is being worked on. Please try again in a little while."),
+    403: ("Forbidden", "This site does not answer from where you are."),
+    404: ("Not Found", "There is no page at this address."),
+    413: ("Content Too Large", "The upload is too large."),
+    502: ("Bad Gateway", "The site is not running."),
+    504: ("Gateway Timeout", "The site did not answer in time."),
 }
-AGAIN = {"502": 5, "503": 60, "504": 5, "maintenance": 120}
+CLOSED = {
+    "unpublished": ("Service Unavailable", "This site is not published now."),
+    "maintenance": ("Back soon", "This site is being worked on. Please try again in a little while."),
+}
+AGAIN: dict[int | str, int] = {502: 5, 504: 5, "unpublished": 60, "maintenance": 120}
 """Seconds after which a visitor may ask again."""
+HIDDEN = Pattern(r"/\.(?!well-known/)")
+"""Paths of files that begin with a dot, but for those that the web agreed on (RFC 8615)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,18 +204,27 @@ def to_lane(*files: Word) -> Directive:
     return line("try_files", *(files or (NOWHERE,)), Phrase("@", Variable("webops_lane")))
 
 
-def our_pages(*names: str, inside: tuple[Directive, ...] = ()) -> Iterator[Directive]:
-    """Pages for what only the web server can say, each shown for the status of its name."""
-    for name in names:
-        status = PAGES[name][0]
-        again = (line("add_header", "Retry-After", AGAIN[name], "always"),) if name in AGAIN else ()
-        body = (
-            line("default_type", "text/html"),
-            line("charset", "utf-8"),
-            line("add_header", "Cache-Control", "no-store", "always"),
-            *again,
-            *inside,
-            line("return", status, Variable(f"webops_page_{name}")),
-        )
-        yield line("error_page", status, f"@webops_{name}")
-        yield block("location", f"@webops_{name}", body=body)
+def our_pages(*statuses: int, inside: tuple[Directive, ...] = ()) -> Iterator[Directive]:
+    """Pages for what only the web server can say. One place shows them all: the status stays the one it was called
+    for, and each block that nginx need not hold a thousand times is memory for something else."""
+    yield line("error_page", *statuses, "@webops_page")
+    yield _page("webops_page", Variable("webops_again"), inside)
+
+
+def closed(page: str) -> Iterator[Directive]:
+    """Nothing but this page, for every address."""
+    yield line("error_page", 503, "@webops_page")
+    yield _page(f"webops_page_{page}", AGAIN[page], ())
+    yield block("location", "/", body=[line("return", 503)])
+
+
+def _page(text: str, again: Word, inside: tuple[Directive, ...]) -> Directive:
+    body = (
+        line("default_type", "text/html"),
+        line("charset", "utf-8"),
+        line("add_header", "Cache-Control", "no-store", "always"),
+        line("add_header", "Retry-After", again, "always"),
+        *inside,
+        line("return", 200, Variable(text)),
+    )
+    return block("location", "@webops_page", body=body)

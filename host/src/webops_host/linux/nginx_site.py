@@ -12,9 +12,11 @@ from pathlib import Path
 
 from webops_host.linux import cloudflare, nginx_static
 from webops_host.linux.nginx_parts import (
+    HIDDEN,
     Ground,
     TlsFiles,
     challenge,
+    closed,
     compression,
     from_disk,
     lanes,
@@ -27,7 +29,7 @@ from webops_host.linux.nginx_parts import (
     tls_listens,
     to_lane,
 )
-from webops_host.linux.nginx_text import Directive, Pattern, Phrase, Variable, block, line, render
+from webops_host.linux.nginx_text import Directive, Phrase, Variable, block, line, render
 from webops_host.linux.site_rules import Rules
 from webops_host.names import DeploymentName, HostName
 from webops_host.site_options import Cdn, SiteOptions, WwwRule
@@ -157,10 +159,10 @@ def _site_server(front: Front, ground: Ground, files: TlsFiles, hosts: Iterable[
         yield line("real_ip_header", cloudflare.FIELD)
     yield challenge(ground, *_opened(options))
     if front.site is None or front.closed or options.maintenance:
-        yield from _closed("503" if front.site is None or front.closed else "maintenance", options)
+        yield from _closed("maintenance" if front.site is not None and not front.closed else "unpublished", options)
         return
     yield from _walls(front, ground)
-    yield from our_pages("403", "413", inside=_opened(options))
+    yield from our_pages(403, 413, 502, 504, inside=_opened(options))
     if front.site.unit is None:
         yield from _static_site(front, ground)
     else:
@@ -171,8 +173,7 @@ def _closed(page: str, options: SiteOptions) -> Iterator[Directive]:
     """Nothing but a page that says why, for every address."""
     if options.hsts:
         yield line("add_header", "Strict-Transport-Security", Variable("webops_hsts"), "always")
-    yield from our_pages(page)
-    yield block("location", "/", body=[line("return", 503)])
+    yield from closed(page)
 
 
 def _walls(front: Front, ground: Ground) -> Iterator[Directive]:
@@ -205,7 +206,6 @@ def _static_site(front: Front, ground: Ground) -> Iterator[Directive]:
     yield from from_disk(ground.flavour, current)
     yield from nginx_static.fields(_prefix(front), front.rules, hsts=front.options.hsts)
     yield from nginx_static.not_found(opened)
-    yield from (item for item in our_pages("404", inside=opened) if item.name == "location")
     yield from nginx_static.locations(_prefix(front), front.rules, fallback=front.site.fallback)
 
 
@@ -224,11 +224,11 @@ def _app(front: Front, site: Site, ground: Ground) -> Iterator[Directive]:
     yield from proxied()
     if options.wall:
         yield line("proxy_set_header", "Authorization", "")  # the wall's password is nothing that the app should see
-    yield from our_pages("502", "504", inside=opened)
     yield from lanes(ground.layout.live(site.name), *opened)
     mounts = {mount.prefix: mount for mount in reversed(site.mounts)}
     for prefix, mount in mounts.items():
-        yield block("location", *(("/",) if prefix == "/" else ("^~", prefix)), body=_shelf(front, mount, ground))
+        yield block("location", prefix, body=_shelf(front, mount, ground))
+    yield block("location", "~", HIDDEN, body=[to_lane()])
     if "/" not in mounts:
         yield block("location", "/", body=[to_lane()])
 
@@ -244,10 +244,9 @@ def _shelf(front: Front, mount: Mount, ground: Ground) -> Iterator[Directive]:
         yield line("add_header", "X-Content-Type-Options", "nosniff")
     if front.options.hsts:
         yield line("add_header", "Strict-Transport-Security", Variable("webops_hsts"), "always")
-    yield line("error_page", 403, "@webops_403")  # one of its own takes the place of all above
+    yield line("error_page", 403, "@webops_page")  # one of its own takes the place of all above
     yield line("error_page", 405, "=", "@webops_app")
     yield to_lane(URI)
-    yield block("location", "~", Pattern(r"/\.(?!well-known/)"), body=[to_lane()])
 
 
 def _area(name: DeploymentName, area: Area, ground: Ground) -> tuple[Path, Path]:

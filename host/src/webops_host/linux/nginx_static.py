@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from webops_host.linux.nginx_parts import NOWHERE
+from webops_host.linux.nginx_parts import HIDDEN, NOWHERE
 from webops_host.linux.nginx_text import (
     Directive,
     Entry,
@@ -20,7 +20,6 @@ from webops_host.linux.nginx_text import (
 from webops_host.linux.site_rules import HeaderRule, PathPattern, Redirect, Rules, decoded, encoded
 
 URI = Variable("uri")
-HIDDEN = Pattern(r"/\.(?!well-known/)")
 FIXED = frozenset({"cache-control", "strict-transport-security"})
 """Fields that a site has anyway; a rule of its own takes the place of ours."""
 
@@ -72,7 +71,7 @@ def locations(prefix: str, rules: Rules, *, fallback: bool) -> Iterator[Directiv
 def not_found(inside: tuple[Directive, ...] = ()) -> Iterator[Directive]:
     """The site's own page, else ours."""
     yield line("error_page", 404, "@webops_missing")
-    yield block("location", "@webops_missing", body=[line("try_files", "/404.html", "@webops_404"), *inside])
+    yield block("location", "@webops_missing", body=[line("try_files", "/404.html", "@webops_page"), *inside])
 
 
 # --- redirects -------------------------------------------------------------------------------------------------
