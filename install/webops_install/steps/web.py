@@ -69,7 +69,7 @@ def _plan(setup: Setup) -> Iterator[Change]:
     yield from changes
     if changes or machine.exists(PENDING):
         yield Change("test nginx's configuration and reload it", lambda: _reload(machine, place, before))
-    yield from _running(machine)
+    yield from _running(setup)
 
 
 def render(setup: Setup) -> str:
@@ -110,17 +110,29 @@ def _reload(machine: Machine, place: str, before: str | None) -> None:
     machine.at(PENDING).unlink(missing_ok=True)
 
 
-def _running(machine: Machine) -> Iterator[Change]:
+def _running(setup: Setup) -> Iterator[Change]:
+    machine = setup.machine
     if not systemd.is_enabled(machine, UNIT):
         yield Change("turn nginx on at boot", lambda: machine.run("systemctl", "enable", "-q", UNIT))
     if not systemd.is_active(machine, UNIT):
         yield Change("start nginx", lambda: systemd.start(machine, UNIT))
+    yield from _open_files(setup)
+
+
+def _open_files(setup: Setup) -> Iterator[Change]:
+    """The drop-in counts from the next start on. Where sites are served already, nothing is worth a restart."""
+    machine = setup.machine
     process = nginx_control.master(machine.at("/run/nginx.pid"))
     limits = machine.text(f"/proc/{process}/limits") or ""
     found = re.search(r"^Max open files\s+(\d+)", limits, re.MULTILINE)
-    if found and int(found[1]) < OPEN_FILES:
-        raised = ("prlimit", f"--pid={process}", f"--nofile={OPEN_FILES}:{OPEN_FILES}")
-        yield Change("let the nginx that runs open more files", lambda: machine.run(*raised))
+    if found is None or int(found[1]) >= OPEN_FILES:
+        return
+    if machine.exists("/opt/webops/current") or serves_others(machine):
+        setup.skip(f"nginx keeps at most {found[1]} files open until it is restarted.")
+    else:
+        yield Change(
+            "restart nginx, so that it may keep more files open", lambda: systemd.start(machine, UNIT, "restart")
+        )
 
 
 STEP = Step("web server", _plan)
