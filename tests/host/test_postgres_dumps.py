@@ -155,6 +155,26 @@ def test_a_clone_fills_another_deployments_database(databases, url, cluster):
     assert leftovers(cluster) == ""
 
 
+def test_extensions_that_an_administrator_made_come_along(databases, url, cluster):
+    made = "CREATE EXTENSION pageinspect SCHEMA public;"
+    runner.run(postgres_cluster.ask(cluster, made, {}, database="wo_shop"))
+    rows(url, "CREATE EXTENSION citext")
+    dump = databases.dump(SHOP, QUIET)
+    databases.restore(SHOP, dump.id, QUIET)
+    databases.clone(COPY, SHOP, QUIET)
+    for address in (url, databases.ensure(COPY)):
+        assert rows(address, "SELECT extname FROM pg_extension WHERE extname <> 'plpgsql' ORDER BY 1") == [
+            ("citext",), ("pageinspect",)
+        ]  # fmt: skip
+        assert "superuser" in refused_text(address, "SELECT get_raw_page('goods', 0)")
+
+
+def refused_text(url: str, statement: str) -> str:
+    with pytest.raises(psycopg.Error) as caught:
+        rows(url, statement)
+    return str(caught.value)
+
+
 def test_what_a_crash_left_is_settled(databases, url, cluster):
     half = "CREATE DATABASE wo_shop__new; ALTER DATABASE wo_shop ALLOW_CONNECTIONS false;"
     runner.run(postgres_cluster.ask(cluster, half, {}))

@@ -148,7 +148,7 @@ class PostgresDatabases:
         with self._turns[name]:
             known, file = self._shelf.check(name, dump)
             self.ensure(name)
-            return self._replaced(name, known, file, console)
+            return self._replaced(name, name, known, file, console)
 
     def clone(self, name: DeploymentName, source: DeploymentName, console: Console) -> Restored:
         with self._turns[name]:
@@ -157,7 +157,7 @@ class PostgresDatabases:
             dump = new_dump()
             try:
                 file = self._begin(name, dump)
-                return self._replaced(name, self._written(source, file, dump, console), file, console)
+                return self._replaced(name, source, self._written(source, file, dump, console), file, console)
             finally:
                 self._shelf.discard(name, dump)
 
@@ -172,14 +172,20 @@ class PostgresDatabases:
             self._ask(sql.DROP_DATABASE, {"database": kept(name)})
             self._kept_since(name, 0.0)
 
-    def _replaced(self, name: DeploymentName, dump: Dump, file: Path, console: Console) -> Restored:
-        """Fill a database beside, compare, then let the two change places."""
+    def _replaced(
+        self, name: DeploymentName, like: DeploymentName, dump: Dump, file: Path, console: Console
+    ) -> Restored:
+        """Fill a database beside, compare, then let the two change places. An administrator's extensions of `like` are
+        made there first."""
         if self._free() < ROOM + 4 * dump.bytes:
             raise DiskFull("There is no room to restore it beside the database there is.", hint="Free some disk.")
         database = fresh(name)
         self._ask(sql.DROP_DATABASE, {"database": database})
         try:
             self._ask(sql.DATABASE, {"own": owner(name), "database": database})
+            for line in self._ask(sql.EXTENSIONS, {}, database=owner(like)).splitlines():
+                extension, schema = line.split("\t")
+                self._ask(sql.EXTENSION, {"extension": extension, "schema": schema}, database=database)
             with self._visit(name, database) as visitor:
                 console.emit("Filling a new database …")
                 skipped = dumps.fill(self._cluster, visitor, database, file, dump.form, console)

@@ -126,6 +126,14 @@ SELECT format('ALTER DATABASE %I ALLOW_CONNECTIONS true', datname) FROM pg_datab
 SELECT format('DROP DATABASE %I WITH (FORCE)', datname) FROM pg_database
     WHERE datname ~ '^wo_.*__(new|gone)$' \gexec
 """
+# Those that only an administrator can have made: an archive that wants them finds them there.
+EXTENSIONS = r"""
+SELECT e.extname, n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
+    WHERE n.nspname IN ('public', 'pg_catalog') AND e.extowner = 10 AND e.extname <> 'plpgsql' ORDER BY e.oid;
+"""
+EXTENSION = r"""
+CREATE EXTENSION IF NOT EXISTS :"extension" SCHEMA :"schema";
+"""
 EXISTS = r"""
 SELECT datname FROM pg_database WHERE datname IN (:'own', :'kept', :'fresh', :'gone');
 """
