@@ -239,6 +239,8 @@ def test_what_belongs_to_a_deployment_that_went_is_removed_and_not_renewed(case)
     case.now += 80 * DAY
     assert case.certificates.renew_due() == ()
     assert case.authority.asked[1:] == [("delete blog", ())]
+    case.certificates.forget(BLOG)
+    assert case.certificates.status(BLOG).failures == 0
 
 
 def test_the_panel_has_one_of_its_own(case):

@@ -130,6 +130,11 @@ class LinuxCertificates:
                 self._obtain(PANEL, self._leading_here([host], console), console)
         self._main()
 
+    def forget(self, name: DeploymentName) -> None:
+        """Keep nothing for a deployment that goes. Absent is fine."""
+        self._authority.delete(name)
+        self._book.forget(name)
+
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """One at a time asks an authority, whether the daemon or the timer."""

@@ -25,7 +25,7 @@ NGINX = "/usr/sbin/nginx"
 CONFIGURATION = Path("/etc/nginx/nginx.conf")
 PATIENCE = 30.0  # seconds; a thousand certificates are read in two
 LOOK = 0.01
-SAID = re.compile(r"nginx: \[(emerg|crit|alert|error)\] (.*)")
+SAID = re.compile(r"\[(?:emerg|crit|alert|error)\] (?:\d+#\d+: )?(.*)")
 
 
 class Nginx(Protocol):
@@ -102,7 +102,7 @@ def tested(staged: Path, layout: ServerLayout) -> Command:
 def refused(output: str) -> HostError:
     """What nginx has against a configuration, in its words."""
     found = SAID.search(output)
-    last = found[2] if found else next((line for line in reversed(output.splitlines()) if line.strip()), "")
+    last = found[1] if found else next((line for line in reversed(output.splitlines()) if line.strip()), "")
     return HostError(
         f"nginx refused the configuration: {last[:300]}",
         hint="The site is as it was before. This is a defect of WebOps, or a file of another site is broken.",
