@@ -146,7 +146,7 @@ class LinuxAccounts:
         home = layout.home(name)
         yield Folder(home, 0, 0, 0o711)
         yield Folder(layout.mirror(name), FETCH_UID, uid, 0o2750)
-        yield Folder(layout.releases(name), 0, 0, 0o711)
+        yield Folder(layout.releases(name), 0, 0, 0o755)
         for part in ("envs", "cache", "node"):
             yield Folder(home / part, uid, uid, 0o750)
         yield Folder(layout.shared(name), 0, 0, 0o711)
@@ -156,7 +156,8 @@ class LinuxAccounts:
 
     def _parts(self, name: DeploymentName) -> Iterator[Path]:
         """Every folder that a user but root can write in."""
-        yield from (folder.path for folder in self._folders(name, 0) if folder.mode != 0o711)
+        uid = self._people.uid(name)
+        yield from (folder.path for folder in self._folders(name, uid) if folder.uid)
         yield from (self._layout.release(name, number) for number in self._numbers(name))
 
     def _numbers(self, name: DeploymentName) -> list[int]:
