@@ -7,6 +7,7 @@ the settings of its unit file. The world is a second server that has the address
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -84,6 +85,7 @@ class Walled:
 
     def __init__(self, server: Server) -> None:
         self.server = server
+        self._numbers = itertools.count(1)
 
     def unit(self, name: str) -> str:
         return f"wo-{name}--1-web-1"
@@ -110,13 +112,24 @@ class Walled:
 
     def inside(self, name: str, program: str, *words: str, check: bool = True) -> Done:
         """Run a program with the settings of the deployment's unit, in all of its sandbox."""
-        text = self.server.read(f"/etc/systemd/system/{self.unit(name)}.service").partition("[Service]\n")[2]
-        pairs = [line.partition("=") for line in text.splitlines() if "=" in line]
-        return self._transient([f"{key}={value}" for key, _, value in pairs if key not in ONCE], program, words, check)
+        return self._transient(self._settings(name), program, words, check)
 
     def outside(self, user: str, program: str, *words: str, check: bool = True) -> Done:
         """Run a program as a user, with nothing around it."""
         return self._transient([f"User={user}"], program, words, check)
+
+    def leave(self, program: str, name: str) -> str:
+        """Let a program run inside, its lines going to the journal; the name of its unit."""
+        unit = f"left-{next(self._numbers)}"
+        chosen = [word for one in self._settings(name) for word in ("-p", one)]
+        words = ("systemd-run", "--quiet", "--collect", f"--unit={unit}", *chosen, "--", "/usr/bin/python3", "-I", "-c")
+        self.server.run((*words, program))
+        return unit
+
+    def _settings(self, name: str) -> list[str]:
+        text = self.server.read(f"/etc/systemd/system/{self.unit(name)}.service").partition("[Service]\n")[2]
+        pairs = [line.partition("=") for line in text.splitlines() if "=" in line]
+        return [f"{key}={value}" for key, _, value in pairs if key not in ONCE]
 
     def _transient(self, settings: Sequence[str], program: str, words: Sequence[str], check: bool) -> Done:
         chosen = [word for one in settings for word in ("-p", one)]
@@ -182,6 +195,7 @@ def world(lab: Lab, suite: str, addresses: tuple[str, ...]) -> Server:
         made.run(("ip", version, "address", "add", local, "dev", "lo", *(["nodad"] if ":" in address else [])))
         here.run(("ip", version, "route", "replace", local, "via", via))
     made.write("/usr/local/bin/doors", namespaces.LISTEN)
-    places = json.dumps([("::", port) for port in namespaces.PORTS])
+    places = json.dumps([("::", port) for port in namespaces.PORTS if port != 22])  # its own sshd is there
     made.run(("systemd-run", "--quiet", "--unit=doors", "/usr/bin/python3", "/usr/local/bin/doors", places))
+    until(lambda: ":587 " in made.run(("ss", "-tln")).stdout, "the world's doors to be open")
     return made
