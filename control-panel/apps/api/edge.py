@@ -6,16 +6,19 @@ from __future__ import annotations
 import functools
 import secrets
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, URLResolver, re_path
-from ninja import NinjaAPI
+from ninja import NinjaAPI, Schema
 from ninja.openapi.schema import OpenAPISchema
+from ninja.schema import NinjaGenerateJsonSchema
 
 from apps.api import errors, idempotency
 
+SCHEMAS = "#/components/schemas/"
 View = Callable[..., HttpResponseBase]
 
 
@@ -30,18 +33,26 @@ class Api(NinjaAPI):
         return patterns, app_name, namespace
 
     def get_openapi_schema(self, **kwargs: Any) -> OpenAPISchema:
-        """Errors are problem documents, written once and not at every operation; ninja can not be told so."""
+        """Errors are problem documents, described once and not at every operation; ninja can not be told so."""
         schema = super().get_openapi_schema(**kwargs)
-        problems: dict[str, Any] = {}
+        known = {status: {"$ref": f"#/components/responses/Problem{status}"} for status in errors.STATUSES}
         for operations in schema["paths"].values():
             for operation in operations.values():
-                for status, given in operation["responses"].items():
-                    if status >= 400:
-                        content = {errors.CONTENT_TYPE: given["content"]["application/json"]}
-                        problems[f"Problem{status}"] = {**given, "content": content}
-                        operation["responses"][status] = {"$ref": f"#/components/responses/Problem{status}"}
-        schema["components"]["responses"] = problems
+                operation["responses"] |= known
+        components = schema["components"]
+        components["schemas"] |= _schemas(errors.Problem)
+        content = {errors.CONTENT_TYPE: {"schema": {"$ref": f"{SCHEMAS}Problem"}}}
+        components["responses"] = {
+            f"Problem{status}": {"description": HTTPStatus(status).phrase, "content": content}
+            for status in errors.STATUSES
+        }
         return schema
+
+
+def _schemas(model: type[Schema]) -> dict[str, Any]:
+    """A model and those that it is made of, as parts of the description."""
+    whole = model.model_json_schema(ref_template=f"{SCHEMAS}{{model}}", schema_generator=NinjaGenerateJsonSchema)
+    return {**whole.pop("$defs", {}), model.__name__: whole}
 
 
 def rimmed(view: View) -> View:

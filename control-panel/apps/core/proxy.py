@@ -7,10 +7,10 @@ listens on an address, they are words of a stranger and are left out.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-Scope = MutableMapping[str, Any]
+Scope = dict[str, Any]
 App = Callable[[Scope, Any, Any], Awaitable[None]]
 
 FOR, PROTO = b"x-forwarded-for", b"x-forwarded-proto"

@@ -45,8 +45,16 @@ def healthz(request: HttpRequest) -> HttpResponse:
 def broken(request: HttpRequest) -> HttpResponse:
     """The answer to an error of ours. A database that can not be reached is none: that passes, and is said plainly."""
     if isinstance(sys.exc_info()[1], UNREACHABLE):
-        return HttpResponse(render_to_string("503.html"), status=503, headers={"Retry-After": "5"})
-    return HttpResponse(render_to_string("500.html"), status=500)
+        return HttpResponse(_page("503.html"), status=503, headers={"Retry-After": "5"})
+    return HttpResponse(_page("500.html"), status=500)
+
+
+def _page(name: str) -> str:
+    """A page that needs nothing but its template; where even that fails, words."""
+    try:
+        return render_to_string(name)
+    except Exception:  # such as static files that nobody collected: the first error is the one to be told
+        return "Something broke in the panel. What is live goes on serving. The panel's log says what happened."
 
 
 @require_safe
