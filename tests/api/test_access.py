@@ -11,8 +11,10 @@ import pytest
 from django.db import transaction
 from tests.api import stories
 from tests.conftest import member
+from tests.support.certificates import pair
 
 from apps.api.urls import api
+from apps.core.clock import now
 from apps.core.models import GitServer, Role
 from apps.deployments.models import Deployment
 
@@ -31,6 +33,7 @@ READ, SHIP, SECRETS, CONFIGURE, DELETE, ADMINISTER, OWN = (
     ({"admin", "owner"}, set()),
     ({"viewer", "developer", "admin", "owner"}, set()),
 )
+PAIR = pair("www.example.com")
 TABLE: dict[tuple[str, str], tuple[Any, int, int, Any]] = {
     # (method, path template): (who, status when allowed, status for the stranger, body or query)
     ("GET", "me"): (READ, 200, 200, None),
@@ -63,9 +66,9 @@ TABLE: dict[tuple[str, str], tuple[Any, int, int, Any]] = {
     ("GET", "deployments/{name}"): (READ, 200, 404, None),
     ("PATCH", "deployments/{name}"): (CONFIGURE, 200, 404, {"ref": "main"}),
     ("DELETE", "deployments/{name}"): (DELETE, 202, 404, "confirm=blog"),
-    ("POST", "deployments/{name}/start"): (SHIP, 200, 404, None),
-    ("POST", "deployments/{name}/stop"): (SHIP, 200, 404, None),
-    ("POST", "deployments/{name}/restart"): (SHIP, 200, 404, None),
+    ("POST", "deployments/{name}/start"): (SHIP, 202, 404, None),
+    ("POST", "deployments/{name}/stop"): (SHIP, 202, 404, None),
+    ("POST", "deployments/{name}/restart"): (SHIP, 202, 404, None),
     ("POST", "deployments/{name}/deploy"): (SHIP, 202, 404, None),
     ("POST", "deployments/{name}/rollback"): (SHIP, 202, 404, None),
     ("POST", "deployments/{name}/cancel"): (SHIP, 202, 404, None),
@@ -80,8 +83,31 @@ TABLE: dict[tuple[str, str], tuple[Any, int, int, Any]] = {
     ("PUT", "deployments/{name}/variables"): (CONFIGURE, 200, 404, {"variables": {"A": "1"}}),
     ("PATCH", "deployments/{name}/variables"): (CONFIGURE, 200, 404, {"variables": {"A": None}}),
     ("DELETE", "deployments/{name}/variables"): (CONFIGURE, 200, 404, "key=A"),
+    ("GET", "deployments/{name}/domains"): (READ, 200, 404, None),
+    ("POST", "deployments/{name}/domains"): (CONFIGURE, 201, 404, {"name": "shop.example.com"}),
+    ("PATCH", "deployments/{name}/domains"): (CONFIGURE, 200, 404, {"one_name": True}),
+    ("POST", "deployments/{name}/domains/check"): (READ, 202, 404, None),
+    ("POST", "deployments/{name}/domains/{domain}/primary"): (CONFIGURE, 200, 404, None),
+    ("DELETE", "deployments/{name}/domains/{domain}"): (CONFIGURE, 200, 404, None),
+    ("GET", "deployments/{name}/certificate"): (READ, 200, 404, None),
+    ("POST", "deployments/{name}/certificate"): (CONFIGURE, 202, 404, None),
+    ("PUT", "deployments/{name}/certificate"): (CONFIGURE, 202, 404, PAIR),
+    ("DELETE", "deployments/{name}/certificate"): (CONFIGURE, 202, 404, None),
+    ("GET", "deployments/{name}/site"): (READ, 200, 404, None),
+    ("PATCH", "deployments/{name}/site"): (CONFIGURE, 200, 404, {"maintenance": True}),
+    ("PUT", "deployments/{name}/site/wall/{visitor}"): (CONFIGURE, 200, 404, {"password": "a long password"}),
+    ("DELETE", "deployments/{name}/site/wall/{visitor}"): (CONFIGURE, 200, 404, None),
+    ("GET", "deployments/{name}/scale"): (READ, 200, 404, None),
+    ("PATCH", "deployments/{name}/scale"): (CONFIGURE, 200, 404, {"limits": {"memory_mib": 256}}),
+    ("GET", "deployments/{name}/commands"): (READ, 200, 404, None),
+    ("POST", "deployments/{name}/commands"): (SECRETS, 202, 404, {"command": "true"}),
+    ("GET", "deployments/{name}/commands/{number}"): (READ, 200, 404, None),
+    ("GET", "deployments/{name}/commands/{number}/log"): (SECRETS, 200, 404, None),
+    ("POST", "deployments/{name}/commands/{number}/cancel"): (SECRETS, 202, 404, None),
+    ("GET", "deployments/{name}/schedules"): (READ, 200, 404, None),
     ("POST", "deployments/{name}/variables/import"): (CONFIGURE, 200, 404, {"dotenv": "A=1\n"}),
 }
+SITE = {"domain": "www.example.com", "visitor": "guest"}
 OPEN = {("POST", "session")}
 """Operations without a token."""
 
@@ -123,6 +149,8 @@ def world(blog, team, host):
     stories.went_live(blog)
     stories.went_live(blog)
     blog.releases.create(number=3, files=3)
+    blog.domains.create(name="www.example.com", primary=True, proven_at=now())
+    blog.commands.create(number=2, line="true")
     stories.has_database(blog, host)
     stories.has_database(Deployment.objects.create(team=team, host=blog.host, name="shop"), host)
     return GitServer.objects.create(team=team, name="git.acme.test", port=8443)
@@ -147,7 +175,7 @@ def test_az_01_matrix(method, path, cast, world, sign, anonymous):
             own = cast.get(who.partition(":")[0], cast["owner"]).api_tokens.first()
             token_id = own.pk if own and who != "stranger" else 999_999
             ids = {"number": 2, "server_id": world.pk, "token_id": token_id, "dump": stories.DUMP, "errand_id": 1}
-            url = template.format(name="blog", **ids)
+            url = template.format(name="blog", **ids, **SITE)
             got[who] = client.request(method, url, **extra).status_code
             transaction.set_rollback(True)
     assert got == {who: expected(who, row) for who in WHO}
@@ -158,7 +186,7 @@ def test_az_01_no_other_method_does_anything(who, cast, world, sign, anonymous):
     client = client_of(who, cast, sign, anonymous)
     before = list(world.team.deployments.values())
     for path, known in operations().items():
-        url = path.format(name="blog", number=2, server_id=world.pk, token_id=1, dump=stories.DUMP, errand_id=1)
+        url = path.format(name="blog", number=2, server_id=world.pk, token_id=1, dump=stories.DUMP, errand_id=1, **SITE)
         for method in set(METHODS) - known:
             assert client.request(method, url).status_code == 405, (method, path)
     assert list(world.team.deployments.values()) == before

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from tests.api import stories
+from tests.deployments.test_worker import worker
 
+from apps.api import errands
+from apps.core.access import Actor
 from apps.core.models import AuditRecord
 from apps.databases.models import Database
 from apps.deployments.models import Deployment
@@ -92,25 +97,38 @@ def test_a_host_that_is_away_is_an_unknown_status_and_no_error(as_viewer, blog, 
     assert answer.status_code == 200
 
 
-@pytest.mark.parametrize(
-    ("error", "status"),
-    [(HostUnreachable("Away.", hint="Start it."), 503), (CommandFailed("It said no."), 502)],
-    ids=["unreachable", "failed"],
-)
-def test_what_goes_wrong_on_the_host_is_a_problem_with_a_hint(as_mate, blog, host, error, status):
+def pressed(client, host, verb, **columns):
+    """A press of the switch, and a worker that hears it."""
+    answer = client.post(f"deployments/blog/{verb}", **columns)
+    assert answer.status_code == 202
+    worker(host).work_once()
+    return client.get("deployments/blog").json()
+
+
+@pytest.mark.parametrize("error", [HostUnreachable("Away.", hint="Start it."), CommandFailed("It said no.")])
+def test_what_goes_wrong_on_the_host_is_said_with_a_hint(as_mate, blog, host, error):
     stories.went_live(blog)
     host.breaks["sites.unpublish"] = error
-    answer = as_mate.post("deployments/blog/stop")
-    assert (answer.status_code, answer.json()["detail"], answer.json()["hint"]) == (status, error.message, error.hint)
+    errand = pressed(as_mate, host, "stop")["errand"]
+    assert (errand["state"], errand["outcome"], errand["hint"]) == ("failed", error.message, error.hint)
+
+
+def test_waiting_for_the_switch_gives_its_failure_as_a_problem(mate, blog, host):
+    failed = blog.errands.create(kind="stop", state="failed", outcome="It said no.", hint="Look at it.")
+    request = SimpleNamespace(actor=Actor(mate))
+    with pytest.raises(errands.NotDone, match="It said no") as refused:
+        errands.wait(request, "blog", failed, 0.1)
+    assert (refused.value.status, refused.value.code) == (502, "not_done")
 
 
 def test_the_power_switch(as_mate, blog, host):
     assert as_mate.post("deployments/blog/start").json()["code"] == "nothing_live"
     stories.went_live(blog)
-    assert as_mate.post("deployments/blog/start").json()["status"] == "running"
-    assert as_mate.post("deployments/blog/stop").json()["status"] == "stopped"
+    assert pressed(as_mate, host, "start")["status"] == "running"
+    assert pressed(as_mate, host, "stop")["status"] == "stopped"
     assert as_mate.post("deployments/blog/restart").json()["code"] == "stopped"
-    assert as_mate.post("deployments/blog/start").json()["wish"] == "up"
+    assert pressed(as_mate, host, "start")["wish"] == "up"
+    assert pressed(as_mate, host, "restart")["errand"] is None
 
 
 def test_change_changes_what_is_given_and_nothing_else(as_mate, blog):

@@ -10,11 +10,13 @@ import click
 import pytest
 from tests import bad_input
 from tests.api import stories
+from tests.deployments.test_worker import worker
 
 from apps.core.models import GitServer
 from apps.deployments.models import Deployment
 from webops_cli import output
 from webops_cli.main import COMMANDS, cli
+from webops_host.errors import CommandFailed
 from webops_host.names import DeploymentName
 from webops_host.values import Site
 
@@ -86,9 +88,15 @@ def test_an_empty_list_teaches(webops, team):
 def test_the_power_switch(webops, blog, host):
     assert webops("start", "blog").exit_code == 5
     stories.went_live(blog)
+    webops.panel.after = lambda request: worker(host).work_once()
     assert json.loads(webops("start", "blog", "--json").stdout)["status"] == "running"
     assert json.loads(webops("restart", "blog", "--json").stdout)["status"] == "running"
     assert "stopped" in webops("stop", "blog").stdout
+    host.breaks["sites.publish"] = CommandFailed("nginx said no.", hint="Look at its log.")
+    failed = webops("start", "blog")
+    assert failed.exit_code == 1
+    assert "nginx said no." in failed.stderr
+    assert "Look at its log." in failed.stderr
 
 
 def test_delete_wants_the_name_once_more(terminal, owner, blog):

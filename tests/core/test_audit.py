@@ -7,6 +7,7 @@ import logging
 
 import pytest
 from tests.deployments.test_worker import worker
+from tests.support.certificates import pair
 from tests.support.pages import browser, live, release
 
 from apps.api import actions as api_actions
@@ -16,7 +17,17 @@ from apps.core.actions import git_servers
 from apps.core.lines import LineFormatter, one_line
 from apps.core.models import AuditRecord, Team, Unchangeable, User
 from apps.databases.models import Database
-from apps.deployments.actions import deployments, power, releases, variables
+from apps.deployments.actions import (
+    certificates,
+    commands,
+    deployments,
+    domains,
+    power,
+    releases,
+    scaling,
+    site,
+    variables,
+)
 from apps.deployments.models import Deployment, State
 from webops_host.fake import FakeHost
 
@@ -30,10 +41,29 @@ def hold_back(actor: Actor, blog: Deployment) -> None:
     releases.hold_back(row)
 
 
+def draft(blog: Deployment) -> Deployment:
+    """Without a live release, a domain makes no release of its own."""
+    blog.releases.all().delete()
+    return blog
+
+
 ACTS = {
     "deployments.create": lambda a, b: deployments.create(a, b.team, WANTED),
     "deployments.change": lambda a, b: deployments.change(a, b, ref="next"),
     "deployments.remove": lambda a, b: deployments.remove(a, b, confirm="blog"),
+    "certificates.issue": certificates.issue,
+    "certificates.upload": lambda a, b: certificates.upload(a, b, **pair("example.com")),
+    "certificates.withdraw": certificates.withdraw,
+    "commands.run": lambda a, b: commands.run(a, b, "true"),
+    "commands.cancel": lambda a, b: commands.cancel(a, commands.run(a, b, "true")),
+    "domains.add": lambda a, b: domains.add(a, draft(b), "www.example.com"),
+    "domains.remove": lambda a, b: domains.remove(a, draft(b), domains.add(a, b, "www.example.com")),
+    "domains.make_primary": lambda a, b: domains.make_primary(a, b, domains.add(a, b, "www.example.com")),
+    "domains.redirect": lambda a, b: domains.redirect(a, b, www="to_bare", one_name=True),
+    "scaling.scale": lambda a, b: scaling.scale(a, b, limits={"memory_mib": 256}),
+    "site.change": lambda a, b: site.change(a, b, maintenance=True),
+    "site.let_in": lambda a, b: site.let_in(a, b, "guest", "a long password"),
+    "site.shut_out": lambda a, b: site.shut_out(a, b, "guest"),
     "power.start": power.start,
     "power.stop": power.stop,
     "power.restart": power.restart,
@@ -53,6 +83,19 @@ LEFT = {
     "deployments.create": "deployment.create",
     "deployments.change": "deployment.change",
     "deployments.remove": "deployment.delete",
+    "certificates.issue": "certificate.issue",
+    "certificates.upload": "certificate.upload",
+    "certificates.withdraw": "certificate.remove",
+    "commands.run": "command.run",
+    "commands.cancel": "command.cancel",
+    "domains.add": "domain.add",
+    "domains.remove": "domain.remove",
+    "domains.make_primary": "domain.primary",
+    "domains.redirect": "domain.redirect",
+    "scaling.scale": "release.deploy",
+    "site.change": "site.change",
+    "site.let_in": "site.change",
+    "site.shut_out": "site.change",
     "power.start": "deployment.start",
     "power.stop": "deployment.stop",
     "power.restart": "deployment.restart",
@@ -69,7 +112,15 @@ LEFT = {
     "actions.revoke": "token.revoke",
 }
 """What each action leaves in the log."""
-NO_ACT = {"deployments.free_name", "releases.inspect", "actions.sign_in"}
+NO_ACT = {
+    "deployments.free_name",
+    "domains.look",
+    "releases.inspect",
+    "scaling.most",
+    "scaling.standing",
+    "site.refuse_sleep",
+    "actions.sign_in",
+}
 """They change nothing that anybody would ask about later; signing in has tests of its own."""
 
 
@@ -78,7 +129,8 @@ def record(target: str = "blog", **detail: object) -> AuditRecord:
 
 
 def test_ops_01_every_action_is_listed_here():
-    modules = (deployments, power, releases, variables, git_servers, api_actions)
+    asked = (certificates, commands, deployments, domains, power, releases, scaling, site, variables)
+    modules = (*asked, git_servers, api_actions)
     public = {
         f"{module.__name__.rsplit('.', 1)[-1]}.{name}"
         for module in modules

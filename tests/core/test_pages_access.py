@@ -73,6 +73,24 @@ TABLE = {
     "deployments:database-discard": {"POST": Capability.DELETE},
     "deployments:database-download": {"GET": Capability.READ_SECRETS, "HEAD": Capability.READ_SECRETS},
     "deployments:processes": READ,
+    "deployments:scale": {"POST": CONFIGURE},
+    "deployments:domains": READ | {"POST": CONFIGURE},
+    "deployments:check-domains": {"POST": VIEW},
+    "deployments:redirects": {"POST": CONFIGURE},
+    "deployments:remove-domain": {"POST": CONFIGURE},
+    "deployments:primary-domain": {"POST": CONFIGURE},
+    "deployments:issue-certificate": {"POST": CONFIGURE},
+    "deployments:upload-certificate": {"POST": CONFIGURE},
+    "deployments:withdraw-certificate": {"POST": CONFIGURE},
+    "deployments:site": READ | {"POST": CONFIGURE},
+    "deployments:let-in": {"POST": CONFIGURE},
+    "deployments:shut-out": {"POST": CONFIGURE},
+    "deployments:commands": READ | {"POST": Capability.READ_SECRETS},
+    "deployments:run-schedule": {"POST": Capability.READ_SECRETS},
+    "deployments:command": {"GET": Capability.READ_SECRETS, "HEAD": Capability.READ_SECRETS},
+    "deployments:command-events": {"GET": Capability.READ_SECRETS, "HEAD": Capability.READ_SECRETS},
+    "deployments:command-log": {"GET": Capability.READ_SECRETS, "HEAD": Capability.READ_SECRETS},
+    "deployments:cancel-command": {"POST": Capability.READ_SECRETS},
     "deployments:settings": READ | {"POST": CONFIGURE},
     "deployments:explain": READ,
     "deployments:delete": READ | {"POST": Capability.DELETE},
@@ -118,6 +136,9 @@ def world(team, blog, host, owner, mate, viewer, stranger):
     blog.save(update_fields=["database"])
     host.databases.ensure(blog.slug)
     host.databases.dump(blog.slug, QUIET)
+    domain = blog.domains.create(name="www.example.com", primary=True, proven_at=now())
+    blog.commands.create(number=1, line="true", asked_by=owner)
+    schedule = blog.schedules.create(expression="0 3 * * *", command="true")
     token = ApiToken.objects.create(user=owner, name="ci", prefix="wo_abcd", digest="d", scope="read")
     soon = now() + timedelta(hours=1)
     SignInLink.objects.create(user=owner, digest=hashlib.sha256(b"way-in").hexdigest(), expires_at=soon)
@@ -130,12 +151,20 @@ def world(team, blog, host, owner, mate, viewer, stranger):
         Role.OWNER: owner,
     }
     keys = {"core:forget-git-server": server.pk, "databases:reveal": database.pk, "api-pages:revoke": token.pk}
+    keys |= dict.fromkeys(("deployments:remove-domain", "deployments:primary-domain"), domain.pk)
+    keys["deployments:run-schedule"] = schedule.pk
     return {role: browser(person) for role, person in people.items()}, keys
 
 
 def address(name: str, keys: dict[str, int]) -> str:
     if name in keys:
-        extra = {"slug": "acme"} if name.startswith("core:") else {}
+        extra = (
+            {"slug": "acme"}
+            if name.startswith("core:")
+            else {"name": "blog"}
+            if name.startswith("deployments:")
+            else {}
+        )
         return reverse(name, kwargs={"pk": keys[name], **extra})
     for kwargs in ({}, {"secret": "way-in"}, {"slug": "acme"}, {"name": "blog"}, {"name": "blog", "number": 1}, DUMP):
         try:

@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import pytest
 from django.test.utils import CaptureQueriesContext
+from tests.deployments.test_worker import worker
 from tests.support.pages import PLAN, browser, live, parsed, release
 
 from apps.deployments.models import Deployment, ReleaseStep, State, StepState, Wish
 from apps.deployments.plan import Kind, Plan, Problem, Severity
+from webops_host.errors import CommandFailed
 from webops_host.names import ProcessKind, VariableKey
 from webops_host.values import UnitRef
 
@@ -156,13 +158,27 @@ def test_stop_and_start_change_what_runs(blog, host, owner):
     live(blog, host, 1)
     client = browser(owner)
     assert client.post("/deployments/blog/power/stop/").status_code == 302
+    assert "Stop: it begins in a moment" in words(client, "/deployments/blog/processes/")
+    worker(host).work_once()
     shown = words(client, "/deployments/blog/processes/")
-    assert "blog was stopped." in shown
     assert "Stopped" in shown
+    assert "it begins in a moment" not in shown
     blog.refresh_from_db()
     assert blog.wish == Wish.STOPPED
     client.post("/deployments/blog/power/start/")
+    worker(host).work_once()
     assert "web gunicorn blog.wsgi, 1 × 4 threads Running" in words(client, "/deployments/blog/processes/")
+
+
+def test_a_switch_that_failed_says_why(blog, host, owner):
+    live(blog, host, 1)
+    host.breaks["processes.stop"] = CommandFailed("systemd said no.", hint="Look at the journal.")
+    client = browser(owner)
+    client.post("/deployments/blog/power/stop/")
+    worker(host).work_once()
+    shown = words(client, "/deployments/blog/")
+    assert "Stop: it failed just now" in shown
+    assert "systemd said no. Look at the journal." in shown
 
 
 def test_what_runs_is_shown_as_the_host_tells_it(blog, host, owner):

@@ -42,6 +42,25 @@ def release(app: App, client: Client, name: str, number: int, *, timeout: float,
         raise click.exceptions.Exit(INTERRUPTED) from None
 
 
+def settled(app: App, client: Client, path: str, shown: dict[str, Any], *, seconds: float = 25.0) -> dict[str, Any]:
+    """What `path` says once the worker has done what was asked of it, or after some seconds all the same. Raises
+    Failure when it could not be done."""
+    end = time.monotonic() + seconds
+    while _is_open(shown["errand"]) and time.monotonic() < end:
+        app.sleep(0.3)
+        shown = client.get(path)
+    errand = shown["errand"]
+    if errand is not None and errand["state"] == "failed":
+        raise Failure(output.clean(errand["outcome"]), exit_code=FAILED, hint=output.clean(errand["hint"]))
+    if _is_open(errand):
+        output.note("The worker has not done it yet; it goes on.")
+    return shown
+
+
+def _is_open(errand: dict[str, Any] | None) -> bool:
+    return errand is not None and errand["state"] in ("queued", "running")
+
+
 def outcome(name: str, shown: dict[str, Any]) -> None:
     """Say how it ended. Raises Failure unless it went live."""
     number, state = shown["number"], shown["state"]

@@ -125,6 +125,8 @@ def _answers(message: bytes, number: int, kind: Kind) -> Iterator[str]:
         if found == kind and group == CLASS_IN:
             yield _value(message, place, length, kind)
         place += length
+        if place > len(message):
+            raise IndexError
 
 
 def _value(message: bytes, place: int, length: int, kind: Kind) -> str:

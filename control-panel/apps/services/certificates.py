@@ -20,7 +20,7 @@ from webops_host.ports import Host
 RENEW_EVERY, WATCH_EVERY, LOOK_EVERY = timedelta(hours=12), timedelta(hours=1), timedelta(minutes=10)
 SOON, VERY_SOON = timedelta(days=14), timedelta(days=4)
 FORGET_AFTER = timedelta(days=30)
-KIND, WIRE = "certificate.ends", "certificate.other_on_the_wire"
+KIND, WIRE, RENEWAL = "certificate.ends", "certificate.other_on_the_wire", "certificate.renewal"
 
 
 def renew(row: HostRow, host: Host, stop: Callable[[], bool]) -> str:
@@ -69,19 +69,19 @@ def judge(kept: Certificate) -> None:
         alerts.raise_(WIRE, deployment.name, text, hint="The web server may need a reload.", deployment=deployment)
     else:
         alerts.resolve(WIRE, deployment.name)
-    if not kept.failures:
-        alerts.resolve("certificate.renewal", deployment.name)
+    if not kept.failures and left is not None and left >= SOON:
+        alerts.resolve(RENEWAL, deployment.name)
 
 
 def _tell(row: HostRow, renewal: Renewal) -> None:
     """A renewal that failed is told at once; one that went well ends what was told before."""
     if not renewal.error:
-        alerts.resolve("certificate.renewal", renewal.name)
+        alerts.resolve(RENEWAL, renewal.name)
         return
     deployment = Deployment.objects.filter(host=row, name=renewal.name).first()
     whose = renewal.name if deployment is not None else "the panel"
     alerts.raise_(
-        "certificate.renewal",
+        RENEWAL,
         renewal.name,
         f"The certificate of {whose} could not be renewed: {renewal.error}",
         hint="The one there is stays in use. It is tried again by itself.",

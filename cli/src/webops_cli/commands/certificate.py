@@ -9,8 +9,6 @@ import click
 from webops_cli import options, output
 from webops_cli.settings import App
 
-PATIENCE = 25
-
 
 @click.command()
 @options.name
@@ -24,20 +22,23 @@ def certificate(app: App, name: str, action: str, chain: TextIO | None, key: Tex
 
     On a server names that lead to it get one by themselves.
     """
+    from webops_cli import follow
     from webops_cli.client import of
 
-    path, wait = of(name, "certificate"), f"?wait={PATIENCE}"
+    path = of(name, "certificate")
     if (action == "upload") != (chain is not None and key is not None):
         raise click.UsageError("“upload” needs --chain and --key, and nothing else takes them.")
     with options.connect(app) as client:
         if action == "issue":
-            shown = client.post(f"{path}{wait}")
+            shown = client.post(path)
         elif chain is not None and key is not None:
-            shown = client.put(f"{path}{wait}", {"chain": chain.read(), "key": key.read()})
+            shown = client.put(path, {"chain": chain.read(), "key": key.read()})
         elif action == "remove":
-            shown = client.delete(path, wait=PATIENCE)
+            shown = client.delete(path)
         else:
             shown = client.get(path)
+        if action != "show":
+            shown = follow.settled(app, client, path, shown, seconds=90)
     if json_:
         output.as_json(shown)
     else:
@@ -59,8 +60,3 @@ def _tell(shown: dict[str, Any], name: str) -> None:
     output.table(("NAME", "", "FROM", "ISSUER", "UNTIL"), rows, empty=empty)
     if shown["failures"]:
         output.note(output.clean(f"Asking failed {shown['failures']} times: {shown['problem']}"))
-    errand = shown["errand"]
-    if errand is not None and errand["state"] in ("queued", "running"):
-        output.note("The worker has not done it yet.")
-    elif errand is not None and errand["state"] == "failed":
-        output.note(output.clean(f"It failed: {errand['outcome']} {errand['hint']}".rstrip()))

@@ -9,7 +9,6 @@ import click
 from webops_cli import options, output
 from webops_cli.settings import App
 
-PATIENCE = 25
 ACTIONS = ("list", "add", "remove", "primary", "check", "redirect")
 RULES = {"as-is": "as_is", "to-bare": "to_bare", "to-www": "to_www"}
 
@@ -29,9 +28,14 @@ def domains(
 
     What is listed says which DNS records to set, and what was found of them. A change applies at once.
     """
+    from webops_cli import follow
+    from webops_cli.client import of
+
     _check(action, domain, www, one_name)
     with options.connect(app) as client:
         shown = _do(client, name, action, domain or "", {"www": RULES.get(www or ""), "one_name": one_name})
+        if action != "list":
+            shown = follow.settled(app, client, of(name, "domains"), shown)
     if json_:
         output.as_json(shown)
     else:
@@ -56,18 +60,18 @@ def _do(client: Any, name: str, action: str, domain: str, body: dict[str, Any]) 
 
     from webops_cli.client import of
 
-    path, one, wait = of(name, "domains"), quote(domain, safe=""), f"?wait={PATIENCE}"
+    path, one = of(name, "domains"), quote(domain, safe="")
     match action:
         case "add":
-            return client.post(f"{path}{wait}", {"name": domain})
+            return client.post(path, {"name": domain})
         case "remove":
-            return client.delete(f"{path}/{one}", wait=PATIENCE)
+            return client.delete(f"{path}/{one}")
         case "primary":
-            return client.post(f"{path}/{one}/primary{wait}")
+            return client.post(f"{path}/{one}/primary")
         case "check":
-            return client.post(f"{path}/check{wait}")
+            return client.post(f"{path}/check")
         case "redirect":
-            return client.patch(f"{path}{wait}", body)
+            return client.patch(path, body)
     return client.get(path)
 
 
@@ -84,11 +88,3 @@ def _tell(shown: dict[str, Any], name: str) -> None:
         for record in item["records"]:
             if record["kind"] == "TXT" and not record["ok"]:
                 output.note(f"Prove that it is yours: TXT {record['name']} → {record['wanted'][0]}")
-    _about(shown["errand"])
-
-
-def _about(errand: dict[str, Any] | None) -> None:
-    if errand is not None and errand["state"] in ("queued", "running"):
-        output.note("The worker has not done it yet.")
-    elif errand is not None and errand["state"] == "failed":
-        output.note(output.clean(f"It failed: {errand['outcome']} {errand['hint']}".rstrip()))

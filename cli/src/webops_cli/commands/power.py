@@ -8,9 +8,6 @@ from webops_cli import options, output
 from webops_cli.commands.deployments import tell
 from webops_cli.settings import App
 
-PATIENCE = 25
-"""Seconds to wait for the worker; it may be busy with a release of the same deployment."""
-
 
 @click.command()
 @options.name
@@ -40,10 +37,11 @@ def restart(app: App, name: str, json_: bool) -> None:
 
 
 def _press(app: App, name: str, button: str, json_: bool) -> None:
+    from webops_cli import follow
     from webops_cli.client import of
 
     with options.connect(app) as client:
-        shown = client.post(f"{of(name, button)}?wait={PATIENCE}")
+        shown = follow.settled(app, client, of(name), client.post(of(name, button)))
     if json_:
         output.as_json(shown)
     else:

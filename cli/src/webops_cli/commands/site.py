@@ -10,8 +10,6 @@ import click
 from webops_cli import options, output
 from webops_cli.settings import App
 
-PATIENCE = 25
-
 
 @click.command()
 @options.name
@@ -34,21 +32,21 @@ def site(app: App, /, name: str, json_: bool, **given: Any) -> None:
     """
     from urllib.parse import quote
 
+    from webops_cli import follow
     from webops_cli.client import of
 
-    path, wait = of(name, "site"), f"?wait={PATIENCE}"
+    path = of(name, "site")
     changes = _changes(given)
     with options.connect(app) as client:
         shown = None
         if given["wall"]:
             visitor = quote(given["wall"], safe="")
-            shown = client.put(f"{path}/wall/{visitor}{wait}", {"password": _password()})
+            shown = client.put(f"{path}/wall/{visitor}", {"password": _password()})
         if given["wall_remove"]:
-            shown = client.delete(f"{path}/wall/{quote(given['wall_remove'], safe='')}", wait=PATIENCE)
+            shown = client.delete(f"{path}/wall/{quote(given['wall_remove'], safe='')}")
         if changes:
-            shown = client.patch(f"{path}{wait}", changes)
-        if shown is None:
-            shown = client.get(path)
+            shown = client.patch(path, changes)
+        shown = client.get(path) if shown is None else follow.settled(app, client, path, shown)
     if json_:
         output.as_json(shown)
     else:
@@ -88,8 +86,3 @@ def _tell(shown: dict[str, Any]) -> None:
             ("sleeps", f"after {shown['sleep_minutes']} min" if shown["sleep_minutes"] else "never"),
         )
     )
-    errand = shown["errand"]
-    if errand is not None and errand["state"] == "failed":
-        output.note(output.clean(f"It failed: {errand['outcome']} {errand['hint']}".rstrip()))
-    elif errand is not None and errand["state"] in ("queued", "running"):
-        output.note("The worker has not done it yet.")

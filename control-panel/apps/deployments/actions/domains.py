@@ -15,8 +15,6 @@ from apps.deployments.plan import Kind
 from webops_host.names import Domain
 from webops_host.site_options import WwwRule
 
-WWW = "www."
-
 
 def add(actor: Actor, deployment: Deployment, name: str) -> DomainName:
     """Have a domain lead here. It counts at once where nobody else could want it, otherwise once its owner has set the
@@ -95,11 +93,6 @@ def look(actor: Actor, deployment: Deployment) -> Errand:
     """Ask the DNS about all of its domains now. Everybody who may see them may ask."""
     access.require(actor, Capability.VIEW, deployment.team)
     return errands.ask(actor, deployment, ErrandKind.CHECK)
-
-
-def partner(name: str) -> str:
-    """The same domain with `www.` before it, or without."""
-    return name.removeprefix(WWW) if name.startswith(WWW) else f"{WWW}{name}"
 
 
 def _follow(actor: Actor, deployment: Deployment) -> None:

@@ -97,7 +97,7 @@ class Certificate(models.Model):
         for entry in self.hosts:
             until = datetime.fromisoformat(entry["not_after"])
             word = CertificateSource(entry["source"]).label
-            found.append({**entry, "until": until, "left": max((until - now()).days, 0), "word": word})
+            found.append({**entry, "until": until, "left": (until - now()).days, "word": word})
         return found
 
     @property

@@ -155,6 +155,10 @@ class ScheduleRun(models.Model):
     def seconds(self) -> float | None:
         return (self.finished_at - self.started_at).total_seconds() if self.finished_at else None
 
+    @property
+    def tail_text(self) -> str:
+        return "\n".join(map(str, self.tail))
+
 
 class Turn(Leased):
     """Something that the platform itself does from time to time on a host; whichever worker claims the row does it."""

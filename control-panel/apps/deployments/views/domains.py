@@ -14,7 +14,7 @@ from apps.core import access, hosts
 from apps.core.access import Capability
 from apps.core.clock import now
 from apps.core.doors import Request, refuse
-from apps.core.errors import Conflict, Invalid
+from apps.core.errors import Conflict, Invalid, Missing
 from apps.deployments import certificates, domains, sites
 from apps.deployments.actions import certificates as certs
 from apps.deployments.actions import domains as asked
@@ -96,6 +96,8 @@ def _default(deployment: Deployment) -> str:
 def _row(request: Request, name: str, pk: int) -> DomainName:
     mine = Deployment.objects.visible_to(request.actor)
     rows = DomainName.objects.filter(deployment__in=mine, deployment__name=name)
+    if pk >= 1 << 63:
+        raise Missing("There is no such domain.")
     return access.one(rows.select_related("deployment__team", "deployment__host"), pk=pk)
 
 

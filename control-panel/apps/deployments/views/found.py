@@ -48,8 +48,18 @@ def head(request: Request, of: Deployment, tab: str) -> Context:
         "open_release": of.open_release,
         "not_applied": not_applied(of, live),
         "errand": errands.standing(of),
+        "home": home(of),
         "tab": tab,
     }
+
+
+def home(of: Deployment) -> str:
+    """Where its visitors go: the primary domain once it leads here, until then the platform's own name for it."""
+    primary = of.domains.filter(primary=True).first()
+    found = (
+        [item["ok"] for item in primary.records.get("items", []) if item["kind"] in ("A", "AAAA")] if primary else []
+    )
+    return f"https://{primary.name}/" if primary is not None and found and all(found) else of.url
 
 
 def not_applied(of: Deployment, live: Release | None) -> list[str]:
