@@ -83,8 +83,8 @@ def _units(machine: Machine) -> Iterator[Check]:
     for name in units.running(machine.at(tree)):
         active = systemd.is_active(machine, name)
         yield _judged(f"unit.{name}", active, "active" if active else "not active", f"systemctl start {name}")
-    failed = machine.asks("systemctl", "--failed", "--plain", "--no-legend", "webops*", "wo-*").output.split("\n")
-    names = [line.split()[0] for line in failed if line.strip()]
+    listed = machine.asks("systemctl", "list-units", "--failed", "--plain", "--no-legend", "webops*", "wo-*").output
+    names = [line.split()[0] for line in listed.splitlines() if line.strip()]
     yield _judged("unit.failed", not names, ", ".join(names) or "none", "See why: journalctl -u NAME")
 
 
@@ -112,8 +112,10 @@ def _redis(machine: Machine) -> Iterator[Check]:
         asked.settimeout(3)
         asked.connect(str(machine.at("/run/webops/redis.sock")))
         asked.sendall(f"AUTH {key}\r\nPING\r\n".encode())
-        said = asked.makefile("rb").readline() + asked.recv(64)
-    yield _judged("redis.answers", b"PONG" in said, "answers" if b"PONG" in said else "refuses", "webops-admin setup")
+        with asked.makefile("rb") as lines:
+            said = [lines.readline(), lines.readline()]
+    good = b"PONG" in said[1]
+    yield _judged("redis.answers", good, "answers" if good else "refuses", "webops-admin setup")
 
 
 def _postgresql(machine: Machine) -> Iterator[Check]:

@@ -69,6 +69,7 @@ def _inside(setup: Setup, options: argparse.Namespace, talk: Journal) -> int:
     engine.run(everything.STEPS, setup, talk)
     if options.guarded:
         upgrade.conclude(setup.machine, talk)
+        _say_what_is_left(setup, talk)
     return 0
 
 
@@ -141,9 +142,13 @@ def _look(setup: Setup, talk: Journal, *, is_root: bool) -> None:
         raise SetupError("Nothing was changed.")
 
 
-def _conclude(setup: Setup, talk: Journal, changes: int, took: str) -> None:
+def _say_what_is_left(setup: Setup, talk: Journal) -> None:
     for sentence in setup.skipped:
         talk.say(f"  SKIPPED: {sentence}")
+
+
+def _conclude(setup: Setup, talk: Journal, changes: int, took: str) -> None:
+    _say_what_is_left(setup, talk)
     if changes == 0:
         talk.say(f"Nothing was changed: everything was as it should be ({took}).")
     else:

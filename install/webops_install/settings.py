@@ -99,8 +99,8 @@ def render_environment(settings: Mapping[str, str], comment: str) -> str:
 def read_environment(text: str) -> dict[str, str]:
     """What `render_environment` wrote, and simple lines that a person added."""
     found = {}
-    for line in text.splitlines():
-        name, equals, value = line.strip().partition("=")
+    for line in text.split("\n"):
+        name, equals, value = line.strip(" \t\r").partition("=")
         if not equals or name.startswith(("#", ";")):
             continue
         if len(value) >= 2 and value[0] == value[-1] == '"':
