@@ -141,8 +141,7 @@ def test_the_sandbox_names_each_place_of_the_platform() -> None:
 
 def test_the_journal_is_read_from_a_place_in_microseconds() -> None:
     words = systemd.journal("wo-blog--*", after=1_700_000_000_000_042, limit=10).argv
-    assert "--since=@1700000000.000042" in words
-    assert "--lines=10" in systemd.journal("wo-blog--*", after=0, limit=10).argv
+    assert {"--since=@1700000000.000042", "--lines=10"} < set(words)
 
 
 def test_journal_entries_that_are_not_text_are_shown_all_the_same() -> None:

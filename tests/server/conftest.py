@@ -13,9 +13,10 @@ import trustme
 from tests.server.frozen import Frozen, install_once
 from tests.server.installed import Installed
 from tests.server.lab.acme import Pebble
-from tests.server.lab.lab import Lab
+from tests.server.lab.lab import Lab, find
 from tests.server.lab.places import SUITES, missing
 from tests.server.lab.server import Server
+from tests.server.linux_machine import LinuxMachine, machine_of
 from tests.support.git_server import GitServer
 
 CHOSEN = tuple(os.environ.get("WEBOPS_LAB_SUITES", " ".join(SUITES)).split())
@@ -61,12 +62,37 @@ def frozen(lab: Lab, suite: str) -> Frozen:
 
 
 @pytest.fixture(scope="module")
-def installed(lab: Lab, frozen: Frozen) -> Iterator[Installed]:
-    """A server of its own for each file of tests, with the platform on it and its owner signed in."""
-    made = frozen.boot(lab)
+def installed(request: pytest.FixtureRequest, lab: Lab) -> Iterator[Installed]:
+    """A server of its own for each file of tests, with the platform on it and its owner signed in.
+
+    With WEBOPS_LAB_SERVER it is one that stands already (`python -m tests.server.lab up …`), and is left standing.
+    """
+    if by_hand := os.environ.get("WEBOPS_LAB_SERVER"):
+        made = Installed(find(by_hand), "")
+        made.sign_in()
+        yield made
+        made.close()
+        return
+    made = request.getfixturevalue("frozen").boot(lab)
     yield made
     made.close()
     made.server.close()
+
+
+@pytest.fixture(scope="module")
+def linux(installed: Installed) -> Iterator[LinuxMachine]:
+    """The host of an installed server, asked as its worker asks."""
+    with machine_of(installed.server) as made:
+        yield made
+
+
+@pytest.fixture
+def machine(linux: LinuxMachine) -> Iterator[LinuxMachine]:
+    """The machine of the contract suite; each test finds it as new."""
+    linux.end()
+    linux.begin()
+    yield linux
+    linux.end()
 
 
 @pytest.fixture(scope="session")

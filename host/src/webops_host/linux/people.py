@@ -9,6 +9,7 @@ import hashlib
 import json
 import pwd
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,10 +32,11 @@ def user_of(name: DeploymentName) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """As it is on disk. `last` is the number that was given last."""
+    """As it is on disk. `last` is the number given last; `since` says when each deployment came (Unix time)."""
 
     users: Mapping[DeploymentName, int] = field(default_factory=dict)
     last: int = FIRST_UID - 1
+    since: Mapping[DeploymentName, float] = field(default_factory=dict)
 
     def with_user(self, name: DeploymentName) -> Registry:
         if name in self.users:
@@ -43,11 +45,12 @@ class Registry:
         for step in range(1, span + 1):
             uid = FIRST_UID + (self.last - FIRST_UID + step) % span
             if uid not in taken:
-                return Registry({**self.users, name: uid}, uid)
+                return Registry({**self.users, name: uid}, uid, {**self.since, name: time.time()})
         raise HostError("Every user number is taken.", hint="Remove a deployment.")
 
     def without(self, name: DeploymentName) -> Registry:
-        return Registry({other: uid for other, uid in self.users.items() if other != name}, self.last)
+        users = {other: uid for other, uid in self.users.items() if other != name}
+        return Registry(users, self.last, {other: at for other, at in self.since.items() if other != name})
 
 
 class People:
@@ -68,6 +71,11 @@ class People:
         if found is None:
             raise NotFound(f"There is no deployment {name} on this server.", hint="Deploy it first.")
         return found
+
+    def since(self, name: DeploymentName) -> float:
+        """When the deployment came; what was logged under its name before was another's. Raises NotFound."""
+        self.uid(name)
+        return self._read().since.get(name, 0.0)
 
     def knows(self, name: DeploymentName) -> bool:
         return name in self._read().users

@@ -58,8 +58,9 @@ class LinuxProcesses:
         if shown.active == "failed":
             runner.run(systemd.systemctl("reset-failed", "--", service), check=False)
         names = [file for file in self._files(ref) if not file.endswith(".proxy.service")]
+        slow = "Type=notify" in (self._layout.units / service).read_text()  # others are started at once
         try:
-            runner.run(systemd.systemctl("start", "--no-block", "--", *names))
+            runner.run(systemd.systemctl("start", *(("--no-block",) if slow else ()), "--", *names))
         except CommandFailed as error:
             raise HostError(f"{ref} could not be started.", hint=str(error.facts.get("last", ""))) from error
 
@@ -89,11 +90,12 @@ class LinuxProcesses:
         return readiness.wait(readiness.Candidate(ref, door, _Watch(ref, service)), check, console)
 
     def logs(self, name: DeploymentName, *, after: int = 0, limit: int = 500) -> tuple[LogLine, ...]:
-        output = runner.run_binary(systemd.journal(f"wo-{name}--*", after=after, limit=limit))
+        first = max(after, self._first(name))
+        output = runner.run_binary(systemd.journal(f"wo-{name}--*", after=first, limit=0 if after else limit))
         lines = [
             LogLine(at, at / 1e6, str(units.parse(unit) or unit), text)
             for at, unit, text in systemd.entries(output)
-            if at > after
+            if at > first
         ]
         return tuple(lines[:limit] if after else lines[-limit:])
 
@@ -122,6 +124,10 @@ class LinuxProcesses:
         return {path.name: path.read_text() for path in paths if path.is_file()}
 
     # --- parts -------------------------------------------------------------------------------------------------
+
+    def _first(self, name: DeploymentName) -> int:
+        """Microseconds from which lines under this name are this deployment's: an earlier one may have had it."""
+        return int(1e6 * (self._people.since(name) if self._people.knows(name) else time.time()))
 
     def _service(self, ref: UnitRef) -> str:
         service = f"{name_of(ref)}.service"

@@ -82,9 +82,9 @@ def _number(text: str) -> int:
 
 
 def journal(units: str, *, after: int, limit: int) -> Command:
-    """What units printed, as JSON lines. `after` is in microseconds; 0 asks for the last `limit` lines."""
+    """What units printed since a time in microseconds, as JSON lines: all, or with a `limit` the last of them."""
     words = ("--quiet", "--no-pager", "--output=json", "--output-fields=MESSAGE,_SYSTEMD_UNIT,UNIT", f"--unit={units}")
-    place = (f"--since=@{after // 1_000_000}.{after % 1_000_000:06d}",) if after else (f"--lines={limit}",)
+    place = (f"--since=@{after // 1_000_000}.{after % 1_000_000:06d}", *((f"--lines={limit}",) if limit else ()))
     return Command(("/usr/bin/journalctl", *words, *place), env=ENV, timeout=30.0)
 
 
