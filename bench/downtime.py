@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from bench import load, report
+from bench import load, patient, report
 from bench.children import Failed
 from bench.client import Client
 from bench.load import Hit, Load
+from bench.patient import PatientApp
 from bench.sides import Ours
 from bench.stats import percentile
 from bench.world import World
@@ -34,6 +35,7 @@ class Size:
     rollbacks: int
     failing: int
     rate: float
+    changes: int = 0
 
 
 FULL = Size(deploys=20, rollbacks=10, failing=5, rate=120.0)
@@ -86,8 +88,10 @@ class Story:
     @property
     def kept(self) -> bool:
         """Whether the promise was kept, by a run that could have seen it broken."""
-        done = [sum(event.kind == kind for event in self.events) for kind in ("deploy", "rollback", "failing")]
-        whole = done == [self.size.deploys, self.size.rollbacks, self.size.failing]
+        done = [
+            sum(event.kind == kind for event in self.events) for kind in ("deploy", "rollback", "failing", "change")
+        ]
+        whole = done == [self.size.deploys, self.size.rollbacks, self.size.failing, self.size.changes]
         good = whole and all(event.as_wanted for event in self.events) and len(self.hits) > self.size.rate * CALM
         return good and not self.failed and not self.stale and self.lost_by_control > 0
 
@@ -150,6 +154,23 @@ def _site(ours: Ours, size: Size, say: Callable[[str], None]) -> Story:
     return _under_load(Story("static site", size, before), ours.url("site"), requests, releases, say)
 
 
+def of_server(
+    client: Client, address: str, app: PatientApp, url: str, size: Size, say: Callable[[str], None], name: str = "shop"
+) -> Story:
+    """A deployment of an app that takes its time to start, on a booted server. Its first release is live."""
+    ways = ("import", "health")
+
+    def commit(kind: str, count: int) -> str:
+        if kind == "change":
+            client.change(name, COLOUR=f"colour-{count}")
+            return app.coloured(f"colour-{count}")
+        return app.break_down(ways[count % len(ways)]) if kind == "failing" else app.change_code()
+
+    releases = _Releases(client, name, commit, [(1, app.marker)])
+    story = Story("patient Django app", size, app.marker)
+    return _under_load(story, url, patient.requests(size.rate), releases, say, address)
+
+
 @dataclass
 class _Releases:
     """Asks for releases of one deployment and remembers what was live, with the marker of each."""
@@ -178,9 +199,14 @@ class _Releases:
 
 
 def _under_load(
-    story: Story, url: str, requests: Callable[[int], load.Asked], releases: _Releases, say: Callable[[str], None]
+    story: Story,
+    url: str,
+    requests: Callable[[int], load.Asked],
+    releases: _Releases,
+    say: Callable[[str], None],
+    address: str = "",
 ) -> Story:
-    with Load(url, requests, story.size.rate) as visitors:
+    with Load(url, requests, story.size.rate, address) as visitors:
         time.sleep(CALM)
         for kind in _order(story.size):
             event = releases.take(kind)
@@ -191,7 +217,7 @@ def _under_load(
         time.sleep(GRACE + PAUSE)
     story.hits = visitors.hits
     say(f"{story.site}: stop and start, the control")
-    with Load(url, requests, story.size.rate) as visitors:
+    with Load(url, requests, story.size.rate, address) as visitors:
         time.sleep(DOWN)
         releases.client.power(releases.name, "stop")
         time.sleep(DOWN)
@@ -205,7 +231,7 @@ def _under_load(
 
 def _order(size: Size) -> Iterator[str]:
     """All events, mixed; the same order each time."""
-    rollbacks, failing = size.rollbacks, size.failing
+    rollbacks, failing, changes = size.rollbacks, size.failing, size.changes
     for number in range(1, size.deploys + 1):
         yield "deploy"
         if rollbacks and (number % 2 == 0 or rollbacks > (size.deploys - number)):
@@ -214,6 +240,9 @@ def _order(size: Size) -> Iterator[str]:
         if failing and (number % 4 == 0 or failing > (size.deploys - number)):
             failing -= 1
             yield "failing"
+        if changes and (number % 4 == 2 or changes > (size.deploys - number)):
+            changes -= 1
+            yield "change"
 
 
 # --- showing it ------------------------------------------------------------------------------------------------------

@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from bench.client import unchecked
+
 TIMEOUT = 15.0
 LONGEST = 1800.0  # seconds; nothing here runs for ever
 MARKED = re.compile(rb'data-release="([^"]+)"')
@@ -54,11 +56,15 @@ class Wrong(ValueError):
 
 
 class Load:
-    """Runs in a thread of its own from `with` to its end; then `hits` are all there."""
+    """Runs in a thread of its own from `with` to its end; then `hits` are all there. `address` is where the URL's host
+    is found, when that is not in the DNS."""
 
-    def __init__(self, url: str, requests: Callable[[int], Asked], rate: float) -> None:
+    def __init__(self, url: str, requests: Callable[[int], Asked], rate: float, address: str = "") -> None:
         parts = urlsplit(url)
-        self._host, self._port = parts.hostname or "", parts.port or 80
+        secure, host = parts.scheme == "https", parts.hostname or ""
+        self._host, self._address = parts.netloc, address or host
+        self._port = parts.port or (443 if secure else 80)
+        self._tls = {"ssl": unchecked(), "server_hostname": host} if secure else {}
         self._requests, self._rate = requests, rate
         self._closing = threading.Event()
         self.hits: list[Hit] = []
@@ -94,10 +100,10 @@ class Load:
         self.hits.append(Hit(due, began, time.time(), asked.method, asked.path, marker, failed))
 
     async def _converse(self, asked: Asked) -> str:
-        reader, writer = await asyncio.open_connection(self._host, self._port)
+        reader, writer = await asyncio.open_connection(self._address, self._port, **self._tls)
         try:
             length = f"Content-Length: {len(asked.body)}\r\n" if asked.method == "POST" else ""
-            head = f"{asked.method} {asked.path} HTTP/1.1\r\nHost: {self._host}:{self._port}\r\n{length}"
+            head = f"{asked.method} {asked.path} HTTP/1.1\r\nHost: {self._host}\r\n{length}"
             writer.write(f"{head}Connection: close\r\n\r\n".encode() + asked.body)
             answer = await reader.read(-1)
         finally:
