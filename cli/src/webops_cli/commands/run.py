@@ -13,7 +13,7 @@ from webops_cli.failures import FAILED, INTERRUPTED, Failure
 from webops_cli.settings import App
 
 
-@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.command(context_settings={"ignore_unknown_options": True})
 @options.name
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="-- COMMAND…")
 @click.option("--limit", type=click.IntRange(1, 21600), default=900, help="Seconds until it is ended.")
