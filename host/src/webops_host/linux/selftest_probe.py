@@ -267,11 +267,11 @@ OF_PLACES: tuple[tuple[str, str, Attempt], ...] = (
 
 def of_itself(targets: Targets) -> Iterator[tuple[str, str, Attempt, Any]]:
     shared, pid = targets["shared"], targets["pid"]
-    yield "mount", "mount a folder", lambda _: call("mount", b"/", b"/", None, MS_BIND, None), None
     yield "become-root", "become root", os.setuid, 0
     yield "set-id-bit", "make a program that runs as its owner", set_id_bit, shared
     yield "hard-link", "link to a file of root", hard_link, shared
     yield "device-node", "make a device", device, shared
+    yield "mount", "mount a folder", lambda at: call("mount", at, at, None, MS_BIND, None), shared.encode()
     yield "raw-socket", "make packets by hand", open_socket, (socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
     yield "packet-socket", "listen to the network", open_socket, (socket.AF_PACKET, socket.SOCK_RAW, 0)
     yield "netlink", "ask the kernel for its network", open_socket, (socket.AF_NETLINK, socket.SOCK_RAW, 0)
