@@ -1,7 +1,7 @@
 """Places where a test may break the world: at the boundary of every step.
 
-Nothing happens unless `WEBOPS_FAULT` names the point, as `<point>:<way>` with kill, full or error. The way `kill` is a
-power cut for this process: SIGKILL, so that nothing is cleaned up.
+Nothing happens unless `WEBOPS_FAULT` names the point, as `<point>:<way>` with kill, stop, full or error. The way `kill`
+is a power cut for this process: SIGKILL, so that nothing is cleaned up. `stop` freezes it there until it gets SIGCONT.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ def point(name: str) -> None:
         return
     if way == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
+    if way == "stop":
+        os.kill(os.getpid(), signal.SIGSTOP)
+        return
     if way == "full":
         raise OSError(errno.ENOSPC, "No space left on device")
     raise Injected(f"fault at {name}, {now():%H:%M:%S}")
