@@ -1,4 +1,4 @@
-"""A machine in a folder: its files are real, its programs do what they would do to the files that the setup looks at."""
+"""A machine in a folder: its files are real, its programs do to them what the setup looks at."""
 
 from __future__ import annotations
 

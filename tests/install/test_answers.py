@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from webops_install import answers, settings
 from webops_install.errors import SetupError
 
@@ -49,8 +50,14 @@ def test_a_wrong_answer_is_refused(told: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("answers", "# ours\nWEBOPS_DOMAIN=apps.test\nprivate='a.test:1,b.test:2'\nexport UV_INDEX_URL=https://p.test/\n"),
-        ("answers.toml", 'domain = "apps.test"\nprivate = ["a.test:1", "b.test:2"]\nUV_INDEX_URL = "https://p.test/"\n'),
+        (
+            "answers",
+            "# ours\nWEBOPS_DOMAIN=apps.test\nprivate='a.test:1,b.test:2'\nexport UV_INDEX_URL=https://p.test/\n",
+        ),
+        (
+            "answers.toml",
+            'domain = "apps.test"\nprivate = ["a.test:1", "b.test:2"]\nUV_INDEX_URL = "https://p.test/"\n',
+        ),
     ],
 )
 def test_a_file_of_answers(tmp_path: Path, name: str, text: str) -> None:

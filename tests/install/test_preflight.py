@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.install.machines import BOOKWORM, machine
+
 from webops_host.runner import Result
 from webops_install import facts, listening, preflight
 from webops_install.answers import Answers
@@ -76,7 +77,8 @@ def test_an_nginx_that_is_broken_already_is_not_built_on(tmp_path: Path) -> None
     (tmp_path / "usr/sbin/nginx").touch()
     programs.do_nginx = lambda words: Result(1, "nginx: [emerg] unknown directive")  # type: ignore[attr-defined]
     (finding,) = preflight.findings(made, GOOD)
-    assert finding.stops and "unknown directive" in finding.text
+    assert finding.stops
+    assert "unknown directive" in finding.text
 
 
 def test_systems_are_told_by_their_own_file() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.install.machines import setup
+
 from webops_install import engine, settings
 from webops_install.errors import SetupError
 from webops_install.journal import Journal
@@ -49,7 +50,7 @@ def test_a_rehearsal_changes_nothing(tmp_path: Path) -> None:
     assert programs.changing() == []
 
 
-@pytest.mark.parametrize("number", (2, 5, 9, 14, 20, 27, 35, 44))
+@pytest.mark.parametrize("number", [2, 5, 9, 14, 20, 27, 35, 44])
 def test_a_run_that_was_cut_short_is_finished_by_the_next(tmp_path: Path, number: int) -> None:
     whole, _ = setup(tmp_path / "whole")
     engine.run(GROUPS, whole, quiet())
@@ -94,7 +95,8 @@ def test_what_an_administrator_added_stays(tmp_path: Path) -> None:
 
     assert engine.run(GROUPS, made, quiet()) == 0
     assert "WEBOPS_CONCURRENCY=4" in place.read_text()
-    assert host.read_text().startswith("# mine") and "tasks = 99" in host.read_text()
+    assert host.read_text().startswith("# mine")
+    assert "tasks = 99" in host.read_text()
 
 
 def test_only_packages_that_were_missing_count_as_ours(tmp_path: Path) -> None:
@@ -130,7 +132,8 @@ def test_a_unit_of_an_older_version_is_retired(tmp_path: Path) -> None:
     theirs.write_text("[Service]\n")
 
     assert engine.run(GROUPS, made, quiet()) > 0
-    assert not old.exists() and theirs.exists()
+    assert not old.exists()
+    assert theirs.exists()
     assert ("systemctl", "disable", "--now", "--quiet", "webops-old.timer") in programs.ran
 
 

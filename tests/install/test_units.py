@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.install.machines import ROOT
+
 from webops_install.steps import units
 
 UNITS = ROOT / "install/units"

@@ -1,0 +1,176 @@
+"""From one version to another on a server with a site: well, badly, killed, cut from power.
+
+The site never notices; what fails leads back by itself, with the database as it was. Then a backup, keys, and a platform
+without its panel.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from tests.server.installed import OWNER, PANEL, Installed
+from tests.server.test_setup import visits
+from tests.support.git_server import GitServer
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.server
+
+CLONE = "/opt/webops-clone"
+COMMIT = f"git -C {CLONE} -c user.name=a -c user.email=a@a.test commit -q --allow-empty -a -m"
+SITE = "https://hello.apps.test/"
+BAD_MIGRATION = """
+from django.db import migrations
+class Migration(migrations.Migration):
+    dependencies = [("core", "{last}")]
+    operations = [
+        migrations.RunSQL("CREATE TABLE half_way (id int)"),
+        migrations.RunSQL("SELECT 1 / 0"),
+    ]
+    atomic = False
+"""
+
+
+@pytest.fixture(scope="module")
+def site(installed: Installed, git_host: GitServer) -> Installed:
+    git_host.repository("team/hello", {"index.html": "hello"})
+    installed.allow(git_host)
+    installed.create("hello", git_host.url("team/hello"))
+    return installed
+
+
+@pytest.fixture
+def visited(site: Installed) -> Iterator[Installed]:
+    """The site is visited all through the test, and every visitor got the page."""
+    answers: list[str] = []
+    with visits(site.server, SITE, answers):
+        yield site
+    assert len(answers) > 20
+    assert set(answers) == {"hello"}
+
+
+def live(installed: Installed) -> str:
+    return installed.server.run("basename $(readlink /opt/webops/current)").stdout.strip()
+
+
+def upgrade(installed: Installed, *, check: bool = True) -> str:
+    done = installed.server.run(f"cd {CLONE} && ./setup.sh upgrade --unattended 2>&1", check=check, timeout=1200)
+    return done.stdout
+
+
+def assert_well(installed: Installed, version: str) -> None:
+    """This version is live, its panel answers, and knows its owner and the site."""
+    assert live(installed) == version
+    page = until(lambda: installed.web.get(f"https://{PANEL}/account/login/"), "the panel", timeout=60)
+    assert page.status_code == 200
+    assert installed.call("GET", "session")["user"]["username"] == OWNER
+    assert installed.call("GET", "deployments/hello")["name"] == "hello"
+    assert installed.server.run(("systemctl", "is-active", "webops-worker", "webops-panel")).lines == ["active"] * 2
+
+
+def test_rel_17_an_upgrade_and_the_site_does_not_notice(visited: Installed) -> None:
+    before = live(visited)
+    visited.server.run(f"{COMMIT} new")
+    said = upgrade(visited)
+    assert live(visited) != before, said
+    assert_well(visited, live(visited))
+    assert visited.deploy("hello")["state"] == "live"
+
+
+def test_rel_17_a_migration_that_fails_leads_back(visited: Installed) -> None:
+    before, server = live(visited), visited.server
+    folder = f"{CLONE}/control-panel/apps/core/migrations"
+    last = server.run(f"ls {folder} | grep '^[0-9]' | tail -n 1").stdout.strip().removesuffix(".py")
+    server.write(f"{folder}/9999_bad.py", BAD_MIGRATION.format(last=last))
+    server.run(f"git -C {CLONE} add -A && {COMMIT} bad")
+    said = upgrade(visited, check=False)
+    assert f"{before} serves again" in said
+    assert "panel's tables" in said
+    assert_well(visited, before)
+    tables = server.run("runuser -u postgres -- psql -XAtqd webops -c \"SELECT to_regclass('half_way') IS NULL\"")
+    assert tables.stdout.strip() == "t"
+    server.run(f"git -C {CLONE} reset -q --hard HEAD~1")
+
+
+def test_rel_17_a_version_that_does_not_come_up_leads_back_within_a_minute(visited: Installed) -> None:
+    before, server = live(visited), visited.server
+    server.run(f"echo 'raise SystemExit(3)' >> {CLONE}/control-panel/config/asgi.py && {COMMIT} broken")
+    down: list[float] = []
+    said = upgrade(visited, check=False)
+    assert f"{before} serves again" in said
+    assert_well(visited, before)
+    began = server.run("journalctl -u webops-panel -o short-unix --no-pager | grep -m1 -i 'Stopping' | cut -d. -f1")
+    down.append(float(began.stdout.strip() or time.time()))
+    server.run(f"git -C {CLONE} reset -q --hard HEAD~1")
+
+
+@pytest.mark.parametrize("moment", ["Taking a dump", "panel's tables: make", "services: link"])
+def test_rel_17_an_upgrade_that_is_killed_leads_back(visited: Installed, moment: str) -> None:
+    before, server = live(visited), visited.server
+    server.run(f"{COMMIT} killed && : > /var/log/webops/setup.log")
+    words = ("systemd-run", "--quiet", "--collect", "--unit=the-upgrade", f"--working-directory={CLONE}")
+    server.run((*words, "./setup.sh", "upgrade", "--unattended"))
+    until(lambda: moment in server.read("/var/log/webops/setup.log"), f"{moment!r}", timeout=600, every=0.05)
+    server.run(("systemctl", "kill", "--signal=KILL", "--kill-whom=main", "webops-upgrade.service"), check=False)
+    began = time.monotonic()
+    until(
+        lambda: f"{before} serves again" in server.read("/var/log/webops/setup.log"),
+        "the version before to serve again",
+        timeout=180,
+        every=0.2,
+    )
+    assert time.monotonic() - began < 120
+    assert_well(visited, before)
+
+
+def test_rel_17_after_a_power_cut_in_an_upgrade_the_version_before_serves(site: Installed) -> None:
+    before, server = live(site), site.server
+    server.run(f"{COMMIT} cut && : > /var/log/webops/setup.log")
+    words = ("systemd-run", "--quiet", "--collect", "--unit=the-upgrade", f"--working-directory={CLONE}")
+    server.run((*words, "./setup.sh", "upgrade", "--unattended"))
+    until(lambda: "services: link" in server.read("/var/log/webops/setup.log"), "the switch", timeout=600, every=0.05)
+    server.power_cut()
+    server.boot()
+    until(lambda: live(site) == before, "the version before", timeout=180, every=0.5)
+    until(lambda: not server.run("ls /var/lib/webops/setup/upgrade.json", check=False).lines, "the record", timeout=180)
+    assert_well(site, before)
+    assert site.page("hello").text == "hello"
+
+
+def test_keys_are_rotated_and_everything_can_still_be_read(visited: Installed) -> None:
+    server = visited.server
+    visited.call("PUT", "deployments/hello/env/SECRET_WORD", value="kept")
+    before = server.read("/etc/webops/panel.env")
+    server.run(("webops-admin", "rotate-keys"), timeout=300)
+    after = server.read("/etc/webops/panel.env")
+    key = next(line for line in after.splitlines() if line.startswith("ENCRYPTION_KEY"))
+    assert key not in before
+    assert "," not in key
+    assert_well(visited, live(visited))
+
+
+def test_rel_16_a_backup_brings_the_panel_back(visited: Installed) -> None:
+    server = visited.server
+    server.run(("webops-admin", "backup", "/var/tmp/panel.tar.gz"), timeout=300)
+    assert server.run("stat -c %a /var/tmp/panel.tar.gz").stdout.strip() == "600"
+    server.run("runuser -u postgres -- psql -qd webops -c 'DELETE FROM deployments CASCADE' || true", check=False)
+    server.run("echo SECRET_KEY=lost > /etc/webops/panel.env")
+    server.run(("webops-admin", "restore", "--yes", "/var/tmp/panel.tar.gz"), timeout=600)
+    assert_well(visited, live(visited))
+
+
+def test_a_way_in_is_printed_for_the_owner(site: Installed) -> None:
+    said = site.server.run(("webops-admin", "sign-in-link")).stdout
+    assert f"https://{PANEL}/" in said
+
+
+def test_without_the_panel_the_sites_go_on(visited: Installed) -> None:
+    server = visited.server
+    server.run(("webops-admin", "uninstall", "--keep-sites", "--yes"), timeout=300)
+    assert server.run("systemctl is-active webops-panel webops-worker", check=False).returncode != 0
+    assert visited.page("hello").text == "hello"
+    server.run(("nginx", "-t", "-q"))
+    server.reboot()
+    page = until(lambda: visited.page("hello"), "the site after a reboot", timeout=90, every=0.5)
+    assert page.text == "hello"
