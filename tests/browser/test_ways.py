@@ -18,7 +18,10 @@ from webops_host.names import DeploymentName
 
 pytestmark = pytest.mark.browser
 NEEDS = SETTINGS + 'import os\nSTRIPE_KEY = os.environ["STRIPE_KEY"]\nSENTRY_DSN = os.environ.get("SENTRY_DSN", "")\n'
-OF_ONE = ("", "releases/", "logs/", "variables/", "processes/", "settings/", "runs/", "delete/")
+OF_ONE = (
+    "", "releases/", "logs/", "variables/", "domains/", "site/", "processes/", "commands/", "settings/", "runs/",
+    "delete/",
+)  # fmt: skip
 PAGES = (
     "/account/login/",
     "/deployments/",
