@@ -121,15 +121,16 @@ class Worker:
         """Look at the rows once, and begin what may begin."""
         close_old_connections()
         try:
+            self._take_waiting()  # first: somebody may be looking at a button
             if self._due():
                 self._keep_ours()
                 reaper.reap(self._connect, self.host)
                 errands.reap(self.host)
                 commands.reap(self.host)
                 schedules.reap(self.host)
+                self._take_waiting()
             commands.run_waiting(self._connect, self._stopping.is_set, self.owner, self.host, self._beside)
             schedules.run_due(self._connect, self._stopping.is_set, self.host)
-            self._take_waiting()
         except UNREACHABLE as error:
             log.warning("the database can not be reached; looking again: %s", error)
         except Exception:  # the outer edge: nothing that passes may end the worker
