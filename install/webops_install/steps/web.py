@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 from collections.abc import Callable, Iterator
 
 from webops_host.command import Command
@@ -122,17 +123,23 @@ def _running(setup: Setup) -> Iterator[Change]:
 def _open_files(setup: Setup) -> Iterator[Change]:
     """The drop-in counts from the next start on. Where sites are served already, nothing is worth a restart."""
     machine = setup.machine
-    process = nginx_control.master(machine.at("/run/nginx.pid"))
-    limits = machine.text(f"/proc/{process}/limits") or ""
-    found = re.search(r"^Max open files\s+(\d+)", limits, re.MULTILINE)
-    if found is None or int(found[1]) >= OPEN_FILES:
+    has, _ = _may_open(machine, nginx_control.master(machine.at("/run/nginx.pid")))
+    _, most = _may_open(machine, 1)  # init can not give more than it may have itself
+    if has >= min(OPEN_FILES, most):
         return
     if machine.exists("/opt/webops/current") or serves_others(machine):
-        setup.skip(f"nginx keeps at most {found[1]} files open until it is restarted.")
+        setup.skip(f"nginx keeps at most {has} files open until it is restarted.")
     else:
         yield Change(
             "restart nginx, so that it may keep more files open", lambda: systemd.start(machine, UNIT, "restart")
         )
+
+
+def _may_open(machine: Machine, process: object) -> tuple[int, int]:
+    """How many files a process may have open, and how many it may ask for; no end when there is no such process."""
+    limits = machine.text(f"/proc/{process}/limits") or ""
+    found = re.search(r"^Max open files\s+(\d+)\s+(\d+)", limits, re.MULTILINE)
+    return (int(found[1]), int(found[2])) if found else (sys.maxsize, sys.maxsize)
 
 
 STEP = Step("web server", _plan)
