@@ -1,0 +1,119 @@
+"""Breaking an installed server on purpose, and what must hold afterwards, whatever was broken (security.md, 5.5)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tests.journeys.broken import DJANGO
+from tests.server.installed import ENDED, Installed
+from tests.support.git_server import Repository
+from tests.support.waiting import until
+
+WORKER = "webops-worker.service"
+PAGE = DJANGO["shop/urls.py"]
+ARMED = "/run/webops-fault.env"
+DROP_IN = f"/run/systemd/system/{WORKER}.d/fault.conf"
+RECOVERY = 90.0  # seconds
+
+
+class Shop:
+    """A small Django app on the server. Its page says which commit it is."""
+
+    name = "shop"
+
+    def __init__(self, installed: Installed, repository: Repository) -> None:
+        self.installed, self.server, self.repository = installed, installed.server, repository
+
+    def push(self, text: str, **files: str | None) -> None:
+        """A commit with another page, and files whose names have `__` for a slash and `_` at the end for none."""
+        more = {name.replace("__", "/"): content for name, content in files.items()}
+        self.repository.commit({"shop/urls.py": PAGE.replace("hello", text), **more})
+
+    def contract(self, text: str | None) -> None:
+        self.repository.commit({"webops.toml": text})
+
+    def begin(self) -> int:
+        return int(self.installed.call("POST", f"deployments/{self.name}/deploy")["number"])
+
+    def ended(self, number: int) -> dict[str, Any]:
+        """The release once it is over, which must not take longer than a recovery may."""
+        return self.installed.ended(self.name, number, timeout=RECOVERY)
+
+    def step(self, number: int, name: str) -> str:
+        steps = self.installed.release(self.name, number)["steps"]
+        return next((step["state"] for step in steps if step["name"] == name), "")
+
+    @property
+    def text(self) -> str:
+        answer = self.installed.page(self.name)
+        assert answer.status_code == 200, answer.text
+        return answer.text
+
+    # --- the invariants ------------------------------------------------------------------------------------------
+
+    def sound(self, text: str) -> None:
+        """One release is live, it serves, and nothing of any other is left. Then the next one succeeds."""
+        self.quiet(text)
+        self.push(f"{text}, and on")
+        following = self.ended(self.begin())
+        assert following["state"] == "live", (following, self.installed.log(self.name, following["number"]))
+        self.quiet(f"{text}, and on")
+
+    def quiet(self, text: str) -> None:
+        assert {self.text for _ in range(5)} == {text}
+        rows = self.installed.call("GET", f"deployments/{self.name}/releases")["items"]
+        [live] = [row["number"] for row in rows if row["state"] == "live"]
+        assert [row for row in rows if row["state"] not in ENDED] == []
+        until(lambda: self.units() == [f"wo-{self.name}--{live}-web-1.service"], "one release's unit", timeout=RECOVERY)
+        kept = {str(row["number"]) for row in rows if row["kept"]}
+        run = self.server.run
+        assert set(run(("ls", f"/srv/webops/{self.name}/releases")).lines) <= kept
+        assert f"/{live}-web-1.sock" in run(("readlink", f"/srv/webops/{self.name}/live.sock")).stdout
+        assert self._listed("webops-job-*") == []
+        assert run(("systemctl", "is-active", "webops-panel.socket", WORKER), check=False).lines == ["active"] * 2
+        run(("nginx", "-t"))
+
+    def units(self) -> list[str]:
+        """Its services, whatever state they are in."""
+        return self._listed(f"wo-{self.name}--*.service")
+
+    def _listed(self, pattern: str) -> list[str]:
+        words = ("systemctl", "list-units", "--all", "--plain", "--no-legend", "--", pattern)
+        return [line.split()[0] for line in self.server.run(words).lines]
+
+    # --- breaking ------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def armed(self, point: str, way: str) -> Iterator[None]:
+        """The worker that runs now breaks there; the one that systemd starts after it does not."""
+        self.server.write(ARMED, f"WEBOPS_FAULT={point}:{way}\n")
+        self.server.write(DROP_IN, f"[Service]\nEnvironmentFile=-{ARMED}\n")
+        self.server.run(("systemctl", "daemon-reload"))
+        self.server.run(("systemctl", "restart", WORKER))
+        self.server.run(("rm", ARMED))
+        try:
+            yield
+        finally:
+            if self.server.running:
+                self.server.run(f"rm -f {DROP_IN}; systemctl daemon-reload")
+
+    def worker(self) -> int:
+        """Its process, 0 when there is none."""
+        return int(self.server.run(("systemctl", "show", "--property=MainPID", "--value", WORKER)).stdout)
+
+    def frozen(self, pid: int) -> bool:
+        return self.server.run(("ps", "-o", "state=", "-p", str(pid)), check=False).stdout.strip() == "T"
+
+    def signal(self, unit: str, name: str) -> None:
+        self.server.run(("systemctl", "kill", "--kill-who=main", f"--signal={name}", unit))
+
+
+@contextmanager
+def within(seconds: float, what: str) -> Iterator[None]:
+    began = time.monotonic()
+    yield
+    taken = time.monotonic() - began
+    assert taken <= seconds, f"{what} took {taken:.0f} s"
