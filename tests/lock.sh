@@ -12,6 +12,8 @@ main() {
     # The runtime takes the versions that the tests ran with.
     "$uv" pip compile "${options[@]}" --constraints requirements-dev.lock pyproject.toml --output-file requirements.lock
     printf '%s\n' 'hatchling>=1.33' editables | "$uv" pip compile "${options[@]}" - --output-file requirements-build.lock
+    # certbot is in an environment of its own on a server, whatever the panel needs.
+    echo 'certbot>=5.8' | "$uv" pip compile "${options[@]}" --python-version 3.11 - --output-file requirements-certbot.lock
 }
 
 main

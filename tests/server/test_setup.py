@@ -3,6 +3,7 @@ run again. The story is told once for each suite; each test looks at one part of
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 import time
@@ -17,6 +18,7 @@ from tests.server.lab.visitor import visitor
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.server
+logging.getLogger("httpx2").setLevel(logging.WARNING)  # a visitor who comes all the while is not worth a line each time
 
 OLD_SITE = "server { listen 80; listen [::]:80; server_name old.test; location / { return 200 'still here'; } }\n"
 LOG = "/var/log/webops/setup.log"

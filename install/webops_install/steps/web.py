@@ -58,7 +58,7 @@ def serves_others(machine: Machine) -> bool:
 
 def _plan(setup: Setup) -> Iterator[Change]:
     machine = setup.machine
-    if not machine.exists("/etc/nginx/conf.d"):  # a dry run on a bare machine
+    if not machine.exists("/etc/nginx/conf.d") or not machine.exists(settings.HOST):  # a dry run on a bare machine
         yield Change(f"write {nginx_main.FILE}", lambda: None)
         return
     if is_untouched(machine):

@@ -1,0 +1,179 @@
+"""Versions of a checkout, ways back from an upgrade, hostile backups, and a configuration without the panel."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.install.machines import ROOT, machine
+
+from webops_host.linux import nginx_main
+from webops_host.linux.nginx_parts import Ground, TlsFiles
+from webops_host.linux.platform import Platform
+from webops_host.names import HostName
+from webops_host.runner import Result
+from webops_install import backup, source, uninstall, upgrade
+from webops_install.errors import SetupError
+from webops_install.journal import Journal
+from webops_install.machine import Machine
+
+
+def checkout(folder: Path) -> Path:
+    (folder / "control-panel").mkdir(parents=True)
+    (folder / "control-panel/manage.py").write_text("")
+    (folder / "pyproject.toml").write_text('[project]\nversion = "1.2.3"\n')
+    git(folder, "init", "-q")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-q", "-m", "first")
+    (folder / "venv").mkdir()
+    (folder / "venv/left-out").write_text("")
+    return folder
+
+
+def git(folder: Path, *words: str) -> str:
+    who = ("-c", "user.name=a", "-c", "user.email=a@a.test")
+    done = subprocess.run(("git", "-C", str(folder), *who, *words), check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def test_a_version_is_named_by_its_commit_and_by_what_was_changed(tmp_path: Path) -> None:
+    folder, here = checkout(tmp_path / "webops"), Machine()
+    commit = git(folder, "rev-parse", "--short=8", "HEAD")
+    clean = source.read(here, folder)
+    assert clean.version == f"1.2.3-{commit}"
+    assert clean.files == ("control-panel/manage.py", "pyproject.toml")
+
+    (folder / "control-panel/manage.py").write_text("# changed\n")
+    changed = source.read(here, folder).version
+    assert changed.startswith(f"1.2.3-{commit}-")
+    assert source.read(here, folder).version == changed
+
+
+def test_a_folder_that_is_no_checkout_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("")
+    with pytest.raises(SetupError, match="not a checkout"):
+        source.read(Machine(), tmp_path)
+
+
+# --- going back ---
+
+
+def upgraded(root: Path, record: dict[str, str] | None) -> tuple[Machine, list[tuple[str, ...]]]:
+    made, programs = machine(root)
+    (root / "var/lib/webops/setup").mkdir(parents=True)
+    if record:
+        (root / "var/lib/webops/setup/upgrade.json").write_text(json.dumps(record))
+    programs.do_python3 = lambda words: Result(0, "")  # type: ignore[attr-defined]
+    programs.do_pg_lsclusters = lambda words: Result(0, "15 main 5432 online postgres /d /l")  # type: ignore[attr-defined]
+    programs.do_setpriv = lambda words: Result(0, "webops")  # type: ignore[attr-defined]
+    return made, programs.ran
+
+
+def quiet() -> Journal:
+    return Journal(None, io.StringIO())
+
+
+def test_without_an_upgrade_there_is_nothing_to_go_back_from(tmp_path: Path) -> None:
+    made, ran = upgraded(tmp_path, None)
+    assert not upgrade.go_back(made, quiet())
+    assert ran == []
+
+
+def test_going_back_stops_restores_and_sets_up_with_the_old_version(tmp_path: Path) -> None:
+    record = {"old": "1-a", "new": "2-b", "dump": "/var/backups/webops/panel/before-2-b.dump"}
+    made, ran = upgraded(tmp_path, record)
+    assert upgrade.go_back(made, quiet())
+
+    said = [" ".join(words) for words in ran]
+    stopped = said.index("systemctl stop webops-panel.service")
+    restored = next(i for i, line in enumerate(said) if "pg_restore" in line)
+    back = next(i for i, line in enumerate(said) if "1-a/src/install/webops-admin setup --going-back" in line)
+    assert stopped < restored < back
+    assert not (tmp_path / "var/lib/webops/setup/upgrade.json").exists()
+    assert not upgrade.go_back(made, quiet())
+
+
+def test_a_database_that_was_not_touched_yet_is_left_alone(tmp_path: Path) -> None:
+    made, ran = upgraded(tmp_path, {"old": "1-a", "new": "2-b", "dump": ""})
+    assert upgrade.go_back(made, quiet())
+    assert not [words for words in ran if "setpriv" in words]
+
+
+# --- backups ---
+
+
+def archive(fill: Callable[[tarfile.TarFile], None]) -> tarfile.TarFile:
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as made:
+        add(made, backup.MANIFEST, json.dumps({"format": backup.FORMAT}).encode())
+        add(made, backup.DUMP, b"PGDMP")
+        fill(made)
+    return tarfile.open(fileobj=io.BytesIO(data.getvalue()))
+
+
+def add(made: tarfile.TarFile, name: str, data: bytes = b"", **more: object) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size = len(data)
+    for key, value in more.items():
+        setattr(entry, key, value)
+    made.addfile(entry, io.BytesIO(data))
+
+
+def test_a_backup_holds_what_it_may() -> None:
+    opened = archive(lambda made: add(made, "etc/webops/panel.env", b"X=1"))
+    assert [entry.name for entry in backup._checked(opened)] == ["etc/webops/panel.env"]
+
+
+@pytest.mark.parametrize(
+    "fill",
+    [
+        lambda made: add(made, "etc/passwd", b"x"),
+        lambda made: add(made, "/etc/webops/panel.env", b"x"),
+        lambda made: add(made, "etc/webops/../passwd", b"x"),
+        lambda made: add(made, "etc/webops-evil/x", b"x"),
+        lambda made: add(made, "etc/webops/link", type=tarfile.SYMTYPE, linkname="/etc/shadow"),
+        lambda made: add(made, "etc/webops/hard", type=tarfile.LNKTYPE, linkname="etc/shadow"),
+        lambda made: add(made, "etc/webops/device", type=tarfile.CHRTYPE),
+        lambda made: add(made, "etc/webops/fifo", type=tarfile.FIFOTYPE),
+    ],
+    ids=["other file", "absolute", "upwards", "look-alike", "symlink", "hard link", "device", "fifo"],
+)
+def test_a_backup_that_was_tampered_with_is_refused_before_anything_is_written(
+    fill: Callable[[tarfile.TarFile], None],
+) -> None:
+    with pytest.raises(SetupError, match="no place here"):
+        list(backup._checked(archive(fill)))
+
+
+def test_what_is_no_backup_is_refused() -> None:
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as made:
+        add(made, backup.DUMP, b"PGDMP")
+    with pytest.raises(SetupError), tarfile.open(fileobj=io.BytesIO(data.getvalue())) as opened:
+        list(backup._checked(opened))
+
+
+# --- without the panel ---
+
+
+def test_the_panel_goes_out_of_nginx_and_everything_else_stays() -> None:
+    server = Platform(domain=HostName("apps.test"), panel=HostName("panel.apps.test"))
+    files = TlsFiles(Path("/chain.pem"), Path("/key.pem"))
+    whole = nginx_main.text(server, files, Ground())
+    left = uninstall.without_panel(whole, 'panel = "panel.apps.test"\n')
+    assert "panel.apps.test" not in left
+    assert "panel.sock" not in left
+    assert "ssl_reject_handshake on;" in left
+    assert left.count("\nserver {") == whole.count("\nserver {") - 2
+    assert "include /etc/webops/nginx/sites/*.conf;" in left
+    assert left.count("{") == left.count("}")
+
+
+def test_the_scripts_of_a_checkout_know_the_same_files() -> None:
+    assert (ROOT / "install/webops-admin").stat().st_mode & 0o111
+    assert (ROOT / "setup.sh").stat().st_mode & 0o111
