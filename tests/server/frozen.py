@@ -1,22 +1,25 @@
-"""The platform is installed once for each commit and suite; each file of tests starts from that state in seconds.
+"""The platform is installed once for each suite; each file of tests starts from that state in seconds.
 
-The state stays in the cache for the next session on the same commit. What `setup.sh` itself does is tested on bare
+The state stays in the cache until a commit changes what is installed. $WEBOPS_LAB_STATE (the end of a label that
+`python -m tests.server.lab list` shows) holds on to an older one while you work. What `setup.sh` itself does is tested on bare
 servers, in test_setup.py.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 from dataclasses import dataclass
 
 from tests.server.installed import ROOT, Installed
 from tests.server.lab import disk, record
 from tests.server.lab.lab import Lab
-from tests.server.lab.places import locked
+from tests.server.lab.places import fingerprint, locked
 from tests.server.lab.server import Server
 
 DECISIONS = "/etc/webops/host.toml"
 PREFIX = "installed"
+PARTS = ("setup.sh", "install", "host", "control-panel", "cli", "requirements.lock", "requirements-certbot.lock")
 
 
 @dataclass(frozen=True)
@@ -50,8 +53,7 @@ class Frozen:
 
 def install_once(lab: Lab, suite: str) -> Frozen:
     """By one session at a time: the next one finds it done."""
-    head = subprocess.run(("git", "-C", str(ROOT), "rev-parse", "HEAD"), capture_output=True, check=True, text=True)
-    label = f"{PREFIX}-{suite}-{head.stdout[:12]}"
+    label = f"{PREFIX}-{suite}-{os.environ.get('WEBOPS_LAB_STATE') or _product()}"
     place = disk.snapshots() / label
     with locked(f"{PREFIX}-{suite}"):
         if not (place / "said").exists():
@@ -60,6 +62,13 @@ def install_once(lab: Lab, suite: str) -> Frozen:
             _install(lab, suite, label)
         address, address6 = (place / "address").read_text().split()
     return Frozen(label, address, address6)
+
+
+def _product() -> str:
+    """What a commit installs, whatever else is in it."""
+    names = (f"HEAD:{part}" for part in PARTS)
+    done = subprocess.run(("git", "-C", str(ROOT), "rev-parse", *names), capture_output=True, check=True, text=True)
+    return fingerprint(done.stdout)
 
 
 def _install(lab: Lab, suite: str, label: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import trustme
-
 from tests.server.installed import DOMAIN, OWNER, PANEL, Installed
 from tests.server.lab.acme import NAME, Pebble
 from tests.support.git_server import GitServer
@@ -13,7 +12,7 @@ pytestmark = pytest.mark.server
 
 
 def test_the_owner_is_signed_in(installed: Installed) -> None:
-    assert installed.call("GET", "session")["user"]["username"] == OWNER
+    assert installed.call("GET", "me")["username"] == OWNER
 
 
 def test_a_site_goes_from_a_git_host_to_a_visitor(installed: Installed, git_host: GitServer) -> None:
