@@ -235,12 +235,13 @@ def test_rel_14_a_name_that_is_lost_is_left_out_only_when_time_gets_short(case):
 
 def test_what_belongs_to_a_deployment_that_went_is_removed_and_not_renewed(case):
     case.certificates.issue(BLOG, QUIET)
+    case.authority.fails, case.now = FAILED, case.now + 61 * DAY
+    assert case.certificates.renew_due() == (Renewal("blog", "challenge failed"),)
     case.server.sites.forget(BLOG)
-    case.now += 80 * DAY
-    assert case.certificates.renew_due() == ()
-    assert case.authority.asked[1:] == [("delete blog", ())]
-    case.certificates.forget(BLOG)
+    assert case.authority.asked[2:] == [("delete blog", ())]
     assert case.certificates.status(BLOG).failures == 0
+    assert case.certificates.renew_due() == ()
+    assert case.authority.asked[3:] == [("delete blog", ())], "whatever was left the first time"
 
 
 def test_the_panel_has_one_of_its_own(case):

@@ -64,6 +64,7 @@ class LinuxCertificates:
         self._ask, self._clock = ask, clock
         self._main = main or (lambda: write_main(layout, platform))
         self._book = AttemptsBook(layout.state / "certificates")
+        sites.when_forgotten(self.forget)
 
     # --- the port ----------------------------------------------------------------------------------------------
 

@@ -76,6 +76,7 @@ class LinuxSites:
         self._nginx = nginx or NginxControl(layout)
         self._flavour, self._sockets = flavour, sockets
         self._walls = Walls(layout)
+        self._leaving: list[Callable[[DeploymentName], None]] = []
         self._lock = threading.Lock()
 
     # --- the port ----------------------------------------------------------------------------------------------
@@ -169,6 +170,12 @@ class LinuxSites:
             self._walls.have(name, ())
             self._layout.site_record(name).unlink(missing_ok=True)
             shutil.rmtree(self._layout.tls(name), ignore_errors=True)
+        for act in self._leaving:
+            act(name)
+
+    def when_forgotten(self, act: Callable[[DeploymentName], None]) -> None:
+        """Have this done, too, for a deployment that goes."""
+        self._leaving.append(act)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
