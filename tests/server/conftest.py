@@ -19,7 +19,8 @@ from tests.server.lab.server import Server
 from tests.server.linux_machine import LinuxMachine, machine_of
 from tests.support.git_server import GitServer
 
-CHOSEN = tuple(os.environ.get("WEBOPS_LAB_SUITES", " ".join(SUITES)).split())
+BY_HAND = os.environ.get("WEBOPS_LAB_SERVER", "")
+CHOSEN = (find(BY_HAND).suite,) if BY_HAND else tuple(os.environ.get("WEBOPS_LAB_SUITES", " ".join(SUITES)).split())
 lacking = missing()
 
 
@@ -62,13 +63,13 @@ def frozen(lab: Lab, suite: str) -> Frozen:
 
 
 @pytest.fixture(scope="module")
-def installed(request: pytest.FixtureRequest, lab: Lab) -> Iterator[Installed]:
+def installed(request: pytest.FixtureRequest, lab: Lab, suite: str) -> Iterator[Installed]:
     """A server of its own for each file of tests, with the platform on it and its owner signed in.
 
     With WEBOPS_LAB_SERVER it is one that stands already (`python -m tests.server.lab up …`), and is left standing.
     """
-    if by_hand := os.environ.get("WEBOPS_LAB_SERVER"):
-        made = Installed(find(by_hand), "")
+    if BY_HAND:
+        made = Installed(find(BY_HAND), "")
         made.sign_in()
         yield made
         made.close()

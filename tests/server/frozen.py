@@ -1,8 +1,8 @@
 """The platform is installed once for each suite; each file of tests starts from that state in seconds.
 
-The state stays in the cache until a commit changes what is installed. $WEBOPS_LAB_STATE (the end of a label that
-`python -m tests.server.lab list` shows) holds on to an older one while you work. What `setup.sh` itself does is tested on bare
-servers, in test_setup.py.
+The state stays in the cache until a commit changes what is installed. $WEBOPS_LAB_STATE, the end of a label that
+`python -m tests.server.lab list` shows, holds on to an older one while you work. What `setup.sh` itself does is tested
+on bare servers, in test_setup.py.
 """
 
 from __future__ import annotations
