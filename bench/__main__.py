@@ -1,4 +1,7 @@
-"""`python -m bench [deploy|memory|downtime] [--rounds N] [--quick]`: all of them without a word."""
+"""`python -m bench [deploy|memory|downtime] [--rounds N] [--quick]`: all of them without a word.
+
+`python -m bench server …` measures on a booted server instead.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from types import FrameType
 
 from bench import cases, downtime, judging, memory, report
 from bench.children import Failed
+from bench.server.__main__ import main as on_server
 from bench.world import World
 
 PARTS = ("deploy", "memory", "downtime")
@@ -16,6 +20,8 @@ PARTS = ("deploy", "memory", "downtime")
 
 def main() -> int:
     """0: everything ran, and no promise was broken. Aims of speed are reported and do not count."""
+    if sys.argv[1:2] == ["server"]:
+        return on_server(sys.argv[2:])
     options = _options()
     signal.signal(signal.SIGTERM, _leave)
     parts = options.part or list(PARTS)

@@ -58,7 +58,7 @@ def slow(request):
     return HttpResponse(SHOWN, content_type="text/plain")
 urlpatterns = [path("", version), path("stored", stored), path("echo", echo), path("slow", slow)]
 """
-CONTRACT = "[deploy]\nhealth = { timeout = \"20s\" }\n"
+CONTRACT = '[deploy]\nhealth = { timeout = "20s" }\n'
 FILES = {
     "manage.py": MANAGE,
     "requirements.txt": "django==5.2.*\ngunicorn==23.*\n",

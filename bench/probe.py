@@ -11,8 +11,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bench.children import Failed
+from bench.client import unchecked
 
 MARKED = re.compile(rb'data-release="([^"]+)"')
+TIMEOUT = 10.0
 Ask = Callable[[], str]
 
 
@@ -21,6 +23,18 @@ def of_url(url: str, path: str, *, page: bool = False) -> Ask:
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or 80
     return lambda: _marker(_get(socket.AF_INET, (host, port), path, f"{host}:{port}"), page=page)
+
+
+def of_server(address: str, host: str, path: str) -> Ask:
+    """Through HTTPS, at the address where the host is found: the body is the marker, or a page that carries it."""
+
+    def ask() -> str:
+        plain = socket.create_connection((address, 443), TIMEOUT)
+        with unchecked().wrap_socket(plain, server_hostname=host) as secure:
+            content = _conversation(secure, path, host)
+        return _marker(content, page=MARKED.search(content) is not None)
+
+    return ask
 
 
 def of_socket(link: Path, path: str) -> Ask:
@@ -93,14 +107,18 @@ class Probe:
 
 def _get(family: int, address: tuple[str, int] | str, path: str, host: str) -> bytes:
     """The body of a 200. Raises OSError for everything else."""
-    request = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
     with socket.socket(family) as connection:
-        connection.settimeout(10.0)
+        connection.settimeout(TIMEOUT)
         connection.connect(address)
-        connection.sendall(request)
-        received = bytearray()
-        while chunk := connection.recv(1 << 16):
-            received += chunk
+        return _conversation(connection, path, host)
+
+
+def _conversation(connection: socket.socket, path: str, host: str) -> bytes:
+    """The body of a 200. Raises OSError for everything else."""
+    connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+    received = bytearray()
+    while chunk := connection.recv(1 << 16):
+        received += chunk
     head, _, content = bytes(received).partition(b"\r\n\r\n")
     if not head.startswith(b"HTTP/1.1 200 "):
         raise OSError(f"answered {head[:60]!r}")

@@ -1,0 +1,1 @@
+"""What the platform costs on a booted server. `python -m bench server [PART …]`."""
