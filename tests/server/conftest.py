@@ -16,8 +16,9 @@ from tests.server.lab.acme import Pebble
 from tests.server.lab.lab import Lab, find
 from tests.server.lab.places import SUITES, missing
 from tests.server.lab.server import Server
-from tests.server.linux_machine import LinuxMachine, machine_of
+from tests.server.linux_machine import OTHERS, LinuxMachine, machine_of
 from tests.support.git_server import GitServer
+from tests.support.machine import BLOG
 
 BY_HAND = os.environ.get("WEBOPS_LAB_SERVER", "")
 CHOSEN = (find(BY_HAND).suite,) if BY_HAND else tuple(os.environ.get("WEBOPS_LAB_SUITES", " ".join(SUITES)).split())
@@ -84,13 +85,14 @@ def installed(request: pytest.FixtureRequest, lab: Lab, suite: str) -> Iterator[
 def linux(installed: Installed) -> Iterator[LinuxMachine]:
     """The host of an installed server, asked as its worker asks."""
     with machine_of(installed.server) as made:
+        made.begin(*OTHERS)
         yield made
+        made.end(BLOG, *OTHERS)
 
 
 @pytest.fixture
 def machine(linux: LinuxMachine) -> Iterator[LinuxMachine]:
     """The machine of the contract suite; each test finds it as new."""
-    linux.end()
     linux.begin()
     yield linux
     linux.end()

@@ -109,15 +109,15 @@ class LinuxMachine:
         order = {"user": f"wo-{name}", "folder": folder, "files": dict(files)}
         self.server.run(("python3", "-c", LAY), input=json.dumps(order))
 
-    def begin(self) -> None:
+    def begin(self, *names: DeploymentName) -> None:
         """Places for the deployments that tests speak of, as `tests/host/conftest.py` makes them."""
-        for name in (BLOG, *OTHERS):
+        for name in names or (BLOG,):
             self.host.accounts.ensure(name)
             for release in (1, 2):
                 self.lay(name, release, {})
 
-    def end(self) -> None:
-        for name in (BLOG, *OTHERS):
+    def end(self, *names: DeploymentName) -> None:
+        for name in names or (BLOG,):
             self.host.accounts.remove(name)
 
 

@@ -71,8 +71,11 @@ class LinuxAccounts:
         home = self._layout.home(name)
         if home.is_dir():
             remove = OPERATIONS["accounts.remove"]
-            for user in (user_of(name), FETCH_USER):
-                self._jobs.run(remove, {"name": name}, Place(user, writable=tuple(self._parts(name))))
+            parts = tuple(path for path in self._parts(name) if path.is_dir() and any(path.iterdir()))
+            mirror = self._layout.mirror(name)
+            for user, theirs in ((FETCH_USER, {mirror} & set(parts)), (user_of(name), set(parts) - {mirror})):
+                if theirs:
+                    self._jobs.run(remove, {"name": name}, Place(user, writable=tuple(sorted(theirs))))
             _remove_empty(home)
         self._people.remove(name)
 
