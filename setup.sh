@@ -42,7 +42,7 @@ fail() {
 need_root() {
     local word
     for word in "$@"; do
-        if [[ $word == --help || $word == -h || $word == --dry-run ]]; then return; fi
+        if [[ $word == --help || $word == -h ]]; then return; fi
     done
     if [[ $(id -u) != 0 ]]; then fail "This must run as root: sudo ./setup.sh"; fi
 }

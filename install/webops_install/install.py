@@ -16,7 +16,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from webops_host.linux import ssh_ports
-from webops_install import answers, engine, everything, facts, journal, listening, preflight, settings, source, upgrade
+from webops_install import (
+    answers,
+    engine,
+    everything,
+    facts,
+    journal,
+    listening,
+    preflight,
+    settings,
+    source,
+    systemd,
+    upgrade,
+)
 from webops_install.answers import Answers
 from webops_install.errors import SetupError
 from webops_install.facts import Facts
@@ -50,6 +62,8 @@ def run(options: argparse.Namespace) -> int:
 def _outside(setup: Setup, talk: Journal) -> int:
     """All steps; on a server where another version is live, those that touch nothing of it, and then the upgrade."""
     machine, new = setup.machine, setup.source.version
+    if systemd.is_active(machine, f"{upgrade.UNIT}.service"):
+        raise SetupError("An upgrade runs on this server.", hint=f"Follow it: journalctl -f -u {upgrade.UNIT}")
     if upgrade.under_way(machine) is not None:
         talk.say("An upgrade was broken off here.")
         upgrade.go_back(machine, talk)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -28,7 +29,8 @@ class Journal:
         self.note(text)
 
     def show(self, text: str) -> None:
-        print(text, file=self._out, flush=True)
+        with suppress(OSError):  # the terminal may be gone; what was begun is finished all the same
+            print(text, file=self._out, flush=True)
 
     def note(self, text: str) -> None:
         if self._file is not None:

@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pytest
+import trustme
 from tests.server.installed import DOMAIN, PANEL, clone
+from tests.server.lab.acme import NAME, Pebble
 from tests.server.lab.server import Server
 from tests.server.lab.visitor import visitor
 from tests.support.waiting import until
@@ -164,6 +166,22 @@ def test_the_units_in_their_sandboxes(story: Story) -> None:
     for unit in ("webops-hostd", "webops-pgd", "webops-panel", "webops-worker", "webops-redis"):
         words = ("systemd-analyze", "security", "--no-pager", "--threshold=20", f"{unit}.service")
         assert story.server.run(words, check=False).returncode == 0, unit
+
+
+def test_the_panel_gets_a_certificate_once_its_name_leads_here(
+    story: Story, acme: Pebble, authority: trustme.CA
+) -> None:
+    server = story.server
+    server.finds(NAME, acme.address)
+    server.finds(PANEL, server.address)
+    server.write("/etc/webops/acme-ca.pem", authority.cert_pem.bytes())
+    acme.points(PANEL, server.address)
+    told = ("--acme-server", acme.directory, "--acme-ca", "/etc/webops/acme-ca.pem")
+    said = server.run(("webops-admin", "setup", "--unattended", *told), timeout=600).stdout
+    with visitor(server.address, acme.root) as client:
+        assert client.get(f"https://{PANEL}/account/login/").status_code == 200, said
+    again = server.run(("webops-admin", "setup", "--unattended"), timeout=600).stdout
+    assert "Nothing was changed" in again
 
 
 def test_it_is_up_again_after_a_reboot(story: Story) -> None:
