@@ -72,9 +72,9 @@ def setup(told: Story, *words: str) -> object:
 def kill_at(told: Story, moment: str) -> None:
     """Start it, and kill it and all that it started once it says this. What was passed before is not said again."""
     server = told.server
-    server.run(f": >> {LOG} 2>/dev/null; mkdir -p /var/log/webops; : > {LOG}")
+    server.run(f"mkdir -p /var/log/webops && : > {LOG}")
     start = ("systemd-run", "--quiet", "--collect", f"--unit={UNIT}", f"--working-directory={told.folder}")
-    server.run((*start, "./setup.sh", "--unattended", "--domain", DOMAIN))
+    server.run((*start, f"{told.folder}/setup.sh", "--unattended", "--domain", DOMAIN))
     is_over = lambda: not server.run(("systemctl", "is-active", UNIT), check=False).stdout.startswith("active")  # noqa: E731
     until(lambda: moment in server.read(LOG) or is_over(), f"setup to say {moment!r}", timeout=900, every=0.1)
     if not is_over():

@@ -110,7 +110,7 @@ def test_rel_17_an_upgrade_that_is_killed_leads_back(visited: Installed, moment:
     before, server = live(visited), visited.server
     server.run(f"{COMMIT} killed && : > /var/log/webops/setup.log")
     words = ("systemd-run", "--quiet", "--collect", "--unit=the-upgrade", f"--working-directory={CLONE}")
-    server.run((*words, "./setup.sh", "upgrade", "--unattended"))
+    server.run((*words, f"{CLONE}/setup.sh", "upgrade", "--unattended"))
     until(lambda: moment in server.read("/var/log/webops/setup.log"), f"{moment!r}", timeout=600, every=0.05)
     server.run(("systemctl", "kill", "--signal=KILL", "--kill-whom=main", "webops-upgrade.service"), check=False)
     began = time.monotonic()
@@ -128,7 +128,7 @@ def test_rel_17_after_a_power_cut_in_an_upgrade_the_version_before_serves(site: 
     before, server = live(site), site.server
     server.run(f"{COMMIT} cut && : > /var/log/webops/setup.log")
     words = ("systemd-run", "--quiet", "--collect", "--unit=the-upgrade", f"--working-directory={CLONE}")
-    server.run((*words, "./setup.sh", "upgrade", "--unattended"))
+    server.run((*words, f"{CLONE}/setup.sh", "upgrade", "--unattended"))
     until(lambda: "services: link" in server.read("/var/log/webops/setup.log"), "the switch", timeout=600, every=0.05)
     server.power_cut()
     server.boot()
