@@ -1,6 +1,6 @@
 # What a person does here, and nothing else: CI runs the same.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test server-test check format bench lock
+.PHONY: help setup run test server-test check format bench bench-server lock
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 
@@ -47,6 +47,9 @@ format:  ## put the code into the one form
 
 bench:  ## measure, each path against its floor
 	$(BIN)/python -m bench
+
+bench-server:  ## measure the platform on a booted server; needs what `make server-test` needs, and a quiet machine
+	$(BIN)/python -m bench server
 
 lock:  ## choose the newest versions that fit, into the lock files
 	tests/lock.sh

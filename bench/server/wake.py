@@ -124,5 +124,6 @@ def shown(found: dict[str, Any]) -> str:
     return (
         f"{report.table(('first answer', 'median ms', 'p95 ms', 'of the bare start'), rows)}\n\n"
         f"Woken to bare: {ratio(woken, lanes['bare'])}. "
-        f"Ours to ours: {ratio(lanes['woken'], lanes['woken again'])}. Ten first requests at once: {found['failed']} failed; starts each time: {found['starts']}.\n"
+        f"Ours to ours: {ratio(lanes['woken'], lanes['woken again'])}. "
+        f"Ten first requests at once: {found['failed']} failed; starts each time: {found['starts']}.\n"
     )
