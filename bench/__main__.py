@@ -44,7 +44,7 @@ def say(text: str) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure the platform against its floor.")
-    parser.add_argument("part", nargs="*", choices=PARTS, help="all of them when left out")
+    parser.add_argument("part", nargs="*", choices=[*PARTS, []], metavar="PART", help="all of them when left out")
     parser.add_argument("--rounds", type=int, default=5, help="samples per case and side (first deploy: at most 3)")
     parser.add_argument("--case", action="append", choices=list(cases.CASES), help="deploy: only this case")
     parser.add_argument("--quick", action="store_true", help="downtime and memory: few releases, little load")

@@ -68,7 +68,8 @@ def _promise(ground: Ground, size: downtime.Size, tell: Callable[[str], None]) -
 
 def _options(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench server", description="Measure the platform on a server.")
-    parser.add_argument("part", nargs="*", choices=PARTS, help="all of them when left out")
+    told = f"{', '.join(PARTS)}; all of them when left out"
+    parser.add_argument("part", nargs="*", choices=[*PARTS, []], metavar="PART", help=told)  # [] is none given
     parser.add_argument("--rounds", type=int, default=0, help="instead of each part's own number")
     parser.add_argument("--quick", action="store_true", help="only see that each part works")
     return parser.parse_args(words)
