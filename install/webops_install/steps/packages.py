@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 
 from webops_install.change import Change, Owner, write
@@ -19,7 +20,7 @@ WHERE_THERE = ("libnginx-mod-http-brotli-filter", "libnginx-mod-http-brotli-stat
 TIME = ("chrony", "ntpsec", "ntp", "openntpd", "systemd-timesyncd")
 """Any of them keeps the clock; the last one is installed when there is none."""
 OURS = "/var/lib/webops/setup/packages"
-LISTS = "/var/lib/apt/lists"
+UPDATED, FRESH = "/var/lib/webops/setup/updated", 600.0
 APT = (
     "apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=300", "-o", "Dpkg::Options::=--force-confdef",
     "-o", "Dpkg::Options::=--force-confold", "-o", "APT::Color=0", "-o", "Acquire::Retries=3",
@@ -63,10 +64,19 @@ def _missing(machine: Machine, wanted: Iterable[str], more: Iterable[str] = ()) 
 
 def _install(machine: Machine, names: list[str]) -> None:
     machine.run("dpkg", "--configure", "-a", "--force-confdef", "--force-confold", env=QUIET, timeout=1800)
-    machine.run(*APT, "update", env=QUIET, timeout=900)
     machine.at(OURS).parent.mkdir(parents=True, exist_ok=True)
+    _update(machine)
     write(machine, OURS, "\n".join(sorted(ours(machine) | set(names))) + "\n", 0o644, Owner())
     machine.run(*APT, "install", "--no-install-recommends", *names, env=QUIET, timeout=3600)
+
+
+def _update(machine: Machine) -> None:
+    """The lists of packages, unless they were brought a moment ago."""
+    stamp = machine.at(UPDATED)
+    if stamp.exists() and 0 <= time.time() - stamp.stat().st_mtime < FRESH:
+        return
+    machine.run(*APT, "update", env=QUIET, timeout=900)
+    stamp.touch()
 
 
 FIRST_STEP = Step("first packages", _plan_first)
