@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from webops_host.errors import CertificateRefused
 from webops_host.linux import certbot, reach
 from webops_host.linux.certbot import Certbot
 from webops_host.linux.layout import ServerLayout
@@ -37,11 +38,28 @@ def test_certbot_runs_in_a_unit_that_may_write_nothing_but_its_own():
         assert part in line
 
 
+def test_rel_14_an_account_that_the_authority_forgot_is_made_anew_once(tmp_path):
+    platform = Platform(HostName("a.test"), HostName("p.test"), "https://acme.test:14000/dir")
+    account = tmp_path / "certbot/accounts/acme.test:14000/dir"
+    account.mkdir(parents=True)
+    said = [
+        Result(1, "An unexpected error occurred:\nAccount https://acme.test/my-account/1 not found."),
+        Result(0, ""),
+    ]
+    Certbot(ServerLayout(variable=tmp_path), platform, run=lambda *_, **__: said.pop(0)).obtain("blog", ["a.example"])
+    assert (said, account.exists(), account.parent.exists()) == ([], False, True)
+    said += [Result(1, "Account x not found"), Result(1, "Account x not found")]
+    with pytest.raises(CertificateRefused, match="Account x not found"):
+        Certbot(ServerLayout(variable=tmp_path), platform, run=lambda *_, **__: said.pop(0)).obtain("blog", ["a"])
+
+
 @pytest.mark.parametrize(
     ("output", "reason"),
     [
         ("Certbot failed to authenticate some domains\n  Domain: a.example\n  Type:   unauthorized\n  Detail: 1.2.3.4: "
          "Invalid response from http://a.example/.well-known/x: 404\n\nHint: The Certificate Authority", "challenge"),
+        ("reported these problems:\n  Identifier: a.example\n  Type:   connection\n  Detail: Get \"http://a.example/\": "
+         "dial tcp 10.0.0.1:80: connect: connection refused\n\nHint: The", "challenge"),
         ("An unexpected error occurred:\nrequests.exceptions.ConnectionError: HTTPSConnectionPool(host='acme.test', "
          "port=14000): Max retries exceeded with url: /dir", "ca_down"),
         ("Error creating new order :: too many certificates", "rate_limited"),

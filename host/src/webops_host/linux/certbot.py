@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import re
 import secrets
+import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from webops_host import runner
 from webops_host.command import Command
@@ -27,8 +29,11 @@ UNREACHABLE = re.compile(
 )
 LIMITED = re.compile(r"rateLimited|too many (certificates|failed|new|requests)|rate limit", re.IGNORECASE)
 RETRY = re.compile(r"retry after (\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d)", re.IGNORECASE)
+ACCOUNT_GONE = re.compile(r"accountDoesNotExist|account that does not exist|Account \S+ not found", re.IGNORECASE)
+WORDS = re.compile(r"An unexpected error occurred:\s*(\S[^\n]*)")
 CHALLENGE = re.compile(
-    r"Domain:\s*(?P<host>\S+)\s+Type:\s*(?P<type>\S+)\s+Detail:\s*(?P<detail>.+?)(?=\n\s*\n|\n\s*Hint|\n\s*Domain:|\Z)",
+    r"(?:Domain|Identifier):\s*(?P<host>\S+)\s+Type:\s*(?P<type>\S+)\s+Detail:\s*(?P<detail>.+?)"
+    r"(?=\n\s*\n|\n\s*Hint|\n\s*(?:Domain|Identifier):|\Z)",
     re.DOTALL,
 )
 
@@ -57,10 +62,18 @@ class Certbot:
         self._layout, self._platform, self._program, self._run = layout, platform, program, run
 
     def obtain(self, lineage: str, hosts: Iterable[str], console: Console | None = None) -> None:
+        wanted = self._wanted(lineage, tuple(hosts))
+        result = self._attempt(wanted, console)
+        if result.status != 0 and ACCOUNT_GONE.search(result.output):
+            shutil.rmtree(self._account, ignore_errors=True)  # the authority forgot us: we make ourselves known anew
+            result = self._attempt(wanted, console)
+        if result.status != 0:
+            raise refused(result.output)
+
+    def _attempt(self, wanted: tuple[str, ...], console: Console | None) -> runner.Result:
         unit = f"webops-certbot-{secrets.token_hex(6)}.service"
-        command = self.command(unit, "certonly", *self._wanted(lineage, tuple(hosts)))
         try:
-            result = self._run(command, console, check=False)
+            return self._run(self.command(unit, "certonly", *wanted), console, check=False)
         except CommandTimedOut:
             self._stop(unit)
             raise CertificateRefused(
@@ -69,8 +82,6 @@ class Certbot:
         except BaseException:
             self._stop(unit)
             raise
-        if result.status != 0:
-            raise refused(result.output)
 
     def delete(self, lineage: str) -> None:
         if (self._folder / "renewal" / f"{lineage}.conf").exists():
@@ -101,6 +112,12 @@ class Certbot:
     @property
     def _folder(self) -> Path:
         return self._layout.variable / "certbot"
+
+    @property
+    def _account(self) -> Path:
+        """Where certbot keeps who we are to this authority."""
+        place = urlsplit(self._platform.acme_server)
+        return self._folder / "accounts" / place.netloc / place.path.strip("/")
 
     def _wanted(self, lineage: str, hosts: tuple[str, ...]) -> tuple[str, ...]:
         email = self._platform.acme_email
@@ -139,7 +156,8 @@ def refused(output: str) -> CertificateRefused:
             hint="The certificate in use stays; WebOps asks again by itself.",
             facts={"reason": "ca_down"},
         )
-    last = next((line.strip() for line in reversed(output.splitlines()) if line.strip()), "")
+    told = WORDS.search(output)
+    last = told[1] if told else next((line.strip() for line in reversed(output.splitlines()) if line.strip()), "")
     return CertificateRefused(
         f"The certificate authority gave no certificate: {last[:300]}", facts={"reason": "other", "last": last[:300]}
     )
