@@ -58,7 +58,7 @@ def test_rel_14_an_account_that_the_authority_forgot_is_made_anew_once(tmp_path)
     [
         ("Certbot failed to authenticate some domains\n  Domain: a.example\n  Type:   unauthorized\n  Detail: 1.2.3.4: "
          "Invalid response from http://a.example/.well-known/x: 404\n\nHint: The Certificate Authority", "challenge"),
-        ("reported these problems:\n  Identifier: a.example\n  Type:   connection\n  Detail: Get \"http://a.example/\": "
+        ("these problems:\n  Identifier: a.example\n  Type:   connection\n  Detail: Get \"http://a.example/\": "
          "dial tcp 10.0.0.1:80: connect: connection refused\n\nHint: The", "challenge"),
         ("An unexpected error occurred:\nrequests.exceptions.ConnectionError: HTTPSConnectionPool(host='acme.test', "
          "port=14000): Max retries exceeded with url: /dir", "ca_down"),
