@@ -52,7 +52,7 @@ def _walk(folder: Path) -> list[str]:
 def _version(machine: Machine, folder: Path, files: tuple[str, ...]) -> str:
     """`0.1.0-3e374e5`; when the files are not those of that commit, eight letters that stand for them follow."""
     number = str(tomllib.loads((folder / "pyproject.toml").read_text())["project"]["version"])
-    git = ("git", "-c", "safe.directory=*", "-C", folder)
+    git = ("git", "--no-optional-locks", "-c", "safe.directory=*", "-C", folder)
     commit = machine.asks(*git, "rev-parse", "--short=8", "HEAD").output.strip()
     changed = machine.asks(*git, "status", "--porcelain", "--untracked-files=no", timeout=60)
     if not re.fullmatch(r"[0-9a-f]{7,40}", commit) or changed.status != 0:
