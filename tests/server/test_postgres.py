@@ -49,6 +49,8 @@ APP = {
     "shop/migrations/__init__.py": "",
     "shop/migrations/0001_initial.py": MIGRATION,
     "shop/urls.py": URLS,
+    "shop/wsgi.py": "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')\n"
+    "from django.core.wsgi import get_wsgi_application\napplication = get_wsgi_application()\n",
 }
 ASK = """
 import sys
