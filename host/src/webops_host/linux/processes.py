@@ -51,7 +51,10 @@ class LinuxProcesses:
 
     def start(self, ref: UnitRef) -> None:
         service = self._service(ref)
-        shown = systemd.show([service])[service]
+        known = systemd.show(self._files(ref))
+        if any(shown.outdated for shown in known.values()):  # a unit of this name that was removed
+            runner.run(systemd.systemctl("daemon-reload"))
+        shown = known[service]
         self._want(ref)
         if shown.active in ("active", "activating", "reloading"):
             return
@@ -221,7 +224,8 @@ def _state(shown: Shown) -> UnitState:
         return UnitState.CRASHED
     if shown.active in ("active", "reloading"):
         return UnitState.RUNNING
-    return UnitState.STARTING if shown.active == "activating" else UnitState.STOPPED
+    queued = shown.active == "inactive" and shown.waits  # as while its socket is being made
+    return UnitState.STARTING if shown.active == "activating" or queued else UnitState.STOPPED
 
 
 def _reason(shown: Shown) -> str:

@@ -12,14 +12,15 @@ from webops_host.command import Command
 ENV = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": ""}
 PROPERTIES = (
     "Id", "LoadState", "ActiveState", "SubState", "Result", "MainPID", "ExecMainCode", "ExecMainStatus", "NRestarts",
-    "MemoryCurrent", "CPUUsageNSec", "StateChangeTimestamp", "ControlGroup",
+    "MemoryCurrent", "CPUUsageNSec", "StateChangeTimestamp", "ControlGroup", "Job", "NeedDaemonReload",
 )  # fmt: skip
 KILLED, DUMPED = "2", "3"  # CLD_KILLED and CLD_DUMPED of waitid(2)
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A unit as systemd sees it now."""
+    """A unit as systemd sees it now. `waits`: something is still to be done with it. `outdated`: it remembers files of
+    this name that were others."""
 
     unit: str
     load: str
@@ -33,6 +34,8 @@ class Shown:
     cpu_seconds: float
     since: float
     cgroup: str
+    waits: bool = False
+    outdated: bool = False
 
 
 def systemctl(*words: str, timeout: float = 90.0) -> Command:
@@ -73,6 +76,8 @@ def _shown(data: Mapping[str, str]) -> Shown:
         cpu_seconds=_number(data.get("CPUUsageNSec", "")) / 1e9,
         since=float(_number(data.get("StateChangeTimestamp", "").lstrip("@"))),
         cgroup=data.get("ControlGroup", ""),
+        waits=_number(data.get("Job", "")) > 0,
+        outdated=data.get("NeedDaemonReload") == "yes",
     )
 
 
