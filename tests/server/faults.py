@@ -77,11 +77,11 @@ class Shop:
         run(("nginx", "-t"))
 
     def units(self) -> list[str]:
-        """Its services, whatever state they are in."""
+        """Its services that run, are about to, or failed. Others may be remembered until systemd reads its files."""
         return self._listed(f"wo-{self.name}--*.service")
 
     def _listed(self, pattern: str) -> list[str]:
-        words = ("systemctl", "list-units", "--all", "--plain", "--no-legend", "--", pattern)
+        words = ("systemctl", "list-units", "--plain", "--no-legend", "--", pattern)
         return [line.split()[0] for line in self.server.run(words).lines]
 
     # --- breaking ------------------------------------------------------------------------------------------------

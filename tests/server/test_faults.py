@@ -2,7 +2,7 @@
 is known, and the next release works.
 
 All fault points are gone through on the embedded host (journeys/test_crash.py); here those around what systemd, hostd
-and nginx do. $WEBOPS_ALL_FAULTS goes through all of them here too.
+and nginx do. $WEBOPS_LAB_ALL_FAULTS goes through all of them here too.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from apps.deployments.pipeline import POINTS
 
 pytestmark = pytest.mark.server
 SWITCHED = {"switch.after", "finish.before", "finish.after"}
-ALL = bool(os.environ.get("WEBOPS_ALL_FAULTS"))
+ALL = bool(os.environ.get("WEBOPS_LAB_ALL_FAULTS"))
 KILLED = POINTS if ALL else ("build.before", "start.after", "switch.after")
 CUT = POINTS if ALL else ("check.after", "switch.after")
 SLOW_BUILD = '[build]\ncommand = "sleep 8"\n'
