@@ -37,7 +37,7 @@ def _plan(setup: Setup) -> Iterator[Change]:
     yield Change("install the panel's packages", lambda: _environment(setup, "panel", "requirements.lock"))
     yield Change("install certbot", lambda: _environment(setup, "certbot", "requirements-certbot.lock"))
     yield Change("collect the panel's static files", lambda: _collect(setup))
-    yield Change(f"mark {release} as whole", lambda: write(machine, release / MARK, f"{setup.source.version}\n"))
+    yield Change(f"close {release} and mark it as whole", lambda: _close(setup))
 
 
 def _copy(setup: Setup) -> None:
@@ -124,6 +124,13 @@ def _collect(setup: Setup) -> None:
     }
     machine.run(python, "manage.py", "collectstatic", "--noinput", "--verbosity", "0", env=env, cwd=panel)
     machine.run(python, "-m", "compileall", "-q", "-f", panel)
+
+
+def _close(setup: Setup) -> None:
+    """Tools leave lock files that anybody may write to; here nobody but root may write to anything."""
+    machine, release = setup.machine, setup.release
+    machine.run("chmod", "-R", "go-w", machine.at(release))
+    write(machine, release / MARK, f"{setup.source.version}\n")
 
 
 STEP = Step("release", _plan)
