@@ -145,6 +145,20 @@ def test_priv_05_a_worker_that_wakes_late_can_not_switch(shop: Shop, before: str
         shop.sound("the newer one")
 
 
+def test_a_name_that_systemd_remembers_is_read_anew(installed: Installed, git_host: GitServer, shop: Shop) -> None:
+    """A unit that ran when systemd last read its files stays known to it by name, with what was in them."""
+    repository, url = git_host.repository("team/again", DJANGO), git_host.url("team/again")
+    installed.create("again", url)
+    installed.server.run(("systemctl", "daemon-reload"))
+    installed.call("DELETE", "deployments/again?confirm=again")
+    until(
+        lambda: "again" not in {row["name"] for row in installed.call("GET", "deployments")["items"]}, "it to be gone"
+    )
+    repository.commit({"shop/urls.py": PAGE.replace("hello", "somebody else")})
+    installed.create("again", url)
+    assert installed.page("again").text == "somebody else"
+
+
 # --- the machine -------------------------------------------------------------------------------------------------
 
 
