@@ -25,15 +25,12 @@ def path(dump: DumpId) -> Path:
 def write(chunks: Iterable[bytes]) -> DumpId:
     """Keep what arrives, for the worker's eyes too. Raises Invalid when it is too large or nothing."""
     folder = _folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    if folder.stat().st_uid == os.getuid():
-        folder.chmod(0o2770)  # the worker removes files here
+    folder.mkdir(parents=True, exist_ok=True)  # on a server, set-up makes it for the group of panel and worker
     _sweep(folder)
     dump = new_dump()
     size = 0
     try:
-        with path(dump).open("xb") as file:
-            os.chmod(file.fileno(), 0o640)
+        with os.fdopen(os.open(path(dump), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640), "wb") as file:
             for chunk in chunks:
                 size += len(chunk)
                 if size > LARGEST_MIB << 20:
@@ -42,9 +39,15 @@ def write(chunks: Iterable[bytes]) -> DumpId:
         if not size:
             raise _refused("The file is empty.")
     except BaseException:
-        path(dump).unlink(missing_ok=True)
+        forget(dump)
         raise
     return dump
+
+
+def forget(dump: DumpId) -> None:
+    """The worker has handed it on. What it may not remove goes with the next upload after a day."""
+    with suppress(OSError):
+        path(dump).unlink()
 
 
 def _folder() -> Path:

@@ -70,9 +70,9 @@ def take_over(going: Going) -> str:
     try:
         made = going.host.databases.accept(name, dump, going.console())
     except (BadValue, CommandFailed):
-        file.unlink(missing_ok=True)
+        uploads.forget(dump)
         raise
-    file.unlink(missing_ok=True)
+    uploads.forget(dump)
     return _described("Taken over", made)
 
 

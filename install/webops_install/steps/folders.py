@@ -24,6 +24,7 @@ FOLDERS: tuple[tuple[str, int, Owner], ...] = (
     ("/var/lib/webops/acme", 0o755, ROOT),
     ("/var/lib/webops/certbot", 0o700, ROOT),
     ("/var/lib/webops/panel", 0o2770, PANEL),
+    ("/var/lib/webops/panel/uploads", 0o2770, PANEL),
     ("/var/log/webops", 0o750, Owner("root", "adm")),
     ("/var/cache/webops", 0o700, ROOT),
     ("/var/backups/webops", 0o711, ROOT),
