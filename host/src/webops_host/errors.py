@@ -22,6 +22,10 @@ HostError                   catch this to catch them all
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class HostError(Exception):
     """What happened in one sentence, and what the operator can do about it.
@@ -113,3 +117,14 @@ class NotSupported(HostError):
 
 class HostUnreachable(HostError):
     code = "host_unreachable"
+
+
+@contextmanager
+def full_disk_told() -> Iterator[None]:
+    """What is done inside fails with DiskFull when the system says that there is no room."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull("The disk is full.", hint="Remove old releases or enlarge the disk.") from error
+        raise

@@ -21,7 +21,7 @@ from pathlib import Path
 from webops_host import files, ports
 from webops_host.daemon import protocol
 from webops_host.daemon.answers import Answers
-from webops_host.errors import BadValue, Forbidden, HostError
+from webops_host.errors import BadValue, Forbidden, HostError, full_disk_told
 from webops_host.fences import LAST, Fences
 from webops_host.operations import Operation, deployment_of, perform
 from webops_host.values import Console
@@ -186,7 +186,8 @@ class Server:
         try:
             if operation.changes and request.fence is not None and name is not None:
                 self._fences.pass_through(name, request.fence)
-            answer = protocol.answer(operation, perform(self._host, operation, values))
+            with full_disk_told():
+                answer = protocol.answer(operation, perform(self._host, operation, values))
             if operation.name in LAST and name is not None:
                 self._fences.forget(name)
             outcome = "ok"

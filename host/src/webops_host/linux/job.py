@@ -10,7 +10,7 @@ from typing import Any
 
 from webops_host.builds import LocalBuilds
 from webops_host.daemon import protocol
-from webops_host.errors import BadValue, HostError
+from webops_host.errors import BadValue, HostError, full_disk_told
 from webops_host.linux.layout import ServerLayout
 from webops_host.linux.platform import BUILD_UID
 from webops_host.names import DeploymentName
@@ -55,7 +55,8 @@ def main() -> int:
     console = Console(lambda line: _say({"line": line}))
     try:
         request = protocol.parse(sys.stdin.buffer.readline().rstrip(b"\n"))
-        answer = protocol.answer(request.operation, _perform(request.operation, dict(request.values), console))
+        with full_disk_told():
+            answer = protocol.answer(request.operation, _perform(request.operation, dict(request.values), console))
     except HostError as error:
         answer = protocol.refusal(error)
     sys.stdout.buffer.write(answer)
