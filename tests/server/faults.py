@@ -72,7 +72,7 @@ class Shop:
         run = self.server.run
         assert set(run(("ls", f"/srv/webops/{self.name}/releases")).lines) <= kept
         assert f"/{live}-web-1.sock" in run(("readlink", f"/srv/webops/{self.name}/live.sock")).stdout
-        assert self._listed("webops-job-*") == []
+        until(lambda: self._listed("webops-job-*") == [], "nothing to go on", timeout=RECOVERY)
         assert run(("systemctl", "is-active", "webops-panel.socket", WORKER), check=False).lines == ["active"] * 2
         run(("nginx", "-t"))
 
