@@ -67,7 +67,7 @@ def in_own_unit(machine: Machine, new: str, talk: Journal) -> None:
         "--setenv=PYTHONUNBUFFERED=1", PYTHON, "-I", program, "setup", "--guarded",
     )  # fmt: skip
     try:
-        machine.run(*words, timeout=3600, show=talk.say)
+        machine.run(*words, timeout=3600, show=talk.show)
     except SetupError as error:
         why = machine.text(FAILED) or error.message
         hint = f"The version before serves again. What was said: journalctl -u {UNIT}, and {talk.path}"
