@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from django.db import transaction
+from django.db import close_old_connections, transaction
 
 from apps.core import faults
 from apps.core.clock import now
@@ -89,6 +89,7 @@ def perform(release: Release, host: Host, signals: Signals) -> None:
         log.write(run.step, signals.reason)
         _end(release, State.CANCELLED, cause=signals.reason)
     except Exception as error:  # the outer edge of background work: everything becomes an explained failure
+        close_old_connections()  # it may be this one's connection to the database that was cut
         _fail(run, error)
     finally:
         log.close()

@@ -244,9 +244,18 @@ class Worker:
                 self._jobs.pop(job.deployment_id, None)
                 if not self._jobs and not self._stopping.is_set():
                     self._busy.clear()
-            work.release(Deployment.objects.filter(pk=job.deployment_id), self.owner, job.fence)
-            connections.close_all()
+            self._give_back(job)
             self._bell.ring()
+
+    def _give_back(self, job: Job) -> None:
+        """End the lease, over a connection of now: the work's own may have been cut, and would be the next work's."""
+        connections.close_all()
+        try:
+            work.release(Deployment.objects.filter(pk=job.deployment_id), self.owner, job.fence)
+        except UNREACHABLE as error:
+            log.warning("the lease of deployment %s ends by itself: %s", job.deployment_id, error)
+        finally:
+            connections.close_all()
 
     # --- the pulse -----------------------------------------------------------------------------------------------
 
@@ -261,6 +270,7 @@ class Worker:
                     self._tend(job, renew=count % RENEW_EVERY == 0)
                 except Exception:  # the outer edge: leases outlive a passing fault of the database
                     log.exception("could not renew the lease of deployment %s", job.deployment_id)
+                    connections.close_all()
             threading.Event().wait(PULSE_SECONDS)
         connections.close_all()
 
