@@ -25,10 +25,10 @@ ALL = bool(os.environ.get("WEBOPS_LAB_ALL_FAULTS"))
 KILLED = POINTS if ALL else ("build.before", "start.after", "switch.after")
 CUT = POINTS if ALL else ("check.after", "switch.after")
 SLOW_BUILD = '[build]\ncommand = "sleep 8"\n'
-HUNGRY = '[build]\ncommand = "python3 -c \'x = bytearray(1 << 31)\'"\n[resources]\nmemory = "128M"\n'
+HUNGRY = '[build]\ncommand = """python3 -c \'x = b"x" * (1 << 31)\'"""\n[resources]\nmemory = "128M"\n'
 EATING = f"""{PAGE}
 def eat(request):
-    return HttpResponse(str(len(bytes(1 << 31))))
+    return HttpResponse(str(len(b"x" * (1 << 31))))
 urlpatterns.append(path("eat", eat))
 """
 BAD = {
