@@ -96,6 +96,9 @@ class Installed:
             assert mended != decisions
             self.server.write(DECISIONS, mended.replace(", ]", "]"))
         self.server.run(("systemctl", "reload", "webops-firewall.service"))
+        for known in self.call("GET", "git-servers")["items"]:
+            if known["name"] == git.name and known["id"]:
+                self.call("DELETE", f"git-servers/{known['id']}")
         self.call("POST", "git-servers", name=git.name, port=git.port, private=True, ca_pem=git.ca_pem)
 
     def release(self, name: str, number: int) -> dict[str, Any]:
@@ -116,10 +119,10 @@ class Installed:
         number = self.call("POST", f"deployments/{name}/deploy")["number"]
         return self.ended(name, number, timeout=timeout)
 
-    def create(self, name: str, repository: str, *, timeout: float = 300.0) -> dict[str, Any]:
+    def create(self, name: str, repository: str, *, timeout: float = 300.0, **more: Any) -> dict[str, Any]:
         """A deployment whose first release is live."""
-        self.call("POST", "deployments", name=name, repository=repository)
-        release = self.deploy(name, timeout=timeout)
+        self.call("POST", "deployments", name=name, repository=repository, **more)
+        release = self.ended(name, 1, timeout=timeout)
         assert release["state"] == "live", (release, self.log(name, release["number"]))
         return release
 

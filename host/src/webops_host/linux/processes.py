@@ -190,7 +190,8 @@ class _Watch:
         if self._shown is None or time.monotonic() - self._at > LOOK:
             self._shown, self._at = systemd.show([self._service])[self._service], time.monotonic()
         status = _status(self._ref, self._shown)
-        if status.state is UnitState.STARTING and status.restarts == 0:
+        is_new = status.restarts == 0 and status.exit_status is None
+        if is_new and status.state in (UnitState.STARTING, UnitState.STOPPED):  # its start may still be in the queue
             return UnitStatus(self._ref, UnitState.RUNNING, status.pid)
         return status
 
