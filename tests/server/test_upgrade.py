@@ -1,7 +1,7 @@
 """From one version to another on a server with a site: well, badly, killed, cut from power.
 
-The site never notices; what fails leads back by itself, with the database as it was. Then a backup, keys, and a platform
-without its panel.
+The site never notices; what fails leads back by itself, with the database as it was. Then a backup, keys, and a
+platform without its panel.
 """
 
 from __future__ import annotations
