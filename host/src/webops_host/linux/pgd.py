@@ -1,7 +1,7 @@
 """pgd: the daemon for databases. It runs as `postgres`, which is all it needs, and knows one port.
 
-    pgd.py              answer on the socket that systemd handed over
-    pgd.py --prepare    as root, once and again after upgrades: make the PostgreSQL cluster the platform's
+pgd.py              answer on the socket that systemd handed over
+pgd.py --prepare    as root, once and again after upgrades: make the PostgreSQL cluster the platform's
 """
 
 from __future__ import annotations
