@@ -8,6 +8,8 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+from tests.server.lab.places import LabError
+
 from bench import downtime, report
 from bench.children import Failed
 from bench.patient import PatientApp
@@ -40,7 +42,7 @@ def main(words: list[str]) -> int:
                 path = report.keep(f"server-{part}", before, found)
                 say(f"\n{text}\nRaw samples: {path.name}")
                 good &= kept
-            except Failed as failure:
+            except (Failed, LabError) as failure:
                 say(f"{part} broke off: {failure}")
                 good = False
     return 0 if good else 1

@@ -12,10 +12,9 @@ from bench.stats import percentile
 
 QUERY = """
 select extract(epoch from s.started_at) - extract(epoch from r.created_at), extract(epoch from s.started_at)
-from {step} s join {release} r on r.id = s.release_id join {deployment} d on d.id = r.deployment_id
+from release_steps s join releases r on r.id = s.release_id join deployments d on d.id = r.deployment_id
 where d.name = 'bench-click' and r.number = {number} and s.position = 0
 """
-TABLES = {name: f"deployments_{name.replace('step', 'releasestep')}" for name in ("step", "release", "deployment")}
 
 
 def run(ground: Ground, rounds: int, say: Callable[[str], None]) -> dict[str, Any]:
@@ -27,7 +26,7 @@ def run(ground: Ground, rounds: int, say: Callable[[str], None]) -> dict[str, An
         at = time.time()
         number = ground.client.deploy("bench-click")
         ground.client.over("bench-click", number)
-        text = QUERY.format(number=number, **TABLES)
+        text = QUERY.format(number=number)
         said = ground.server.run(("psql", "-AtF", " ", "-d", "webops", "-c", text), user="postgres").stdout.split()
         queued.append(float(said[0]))
         clicked.append(float(said[1]) - at)
