@@ -42,7 +42,7 @@ def main(words: list[str]) -> int:
                 path = report.keep(f"server-{part}", before, found)
                 say(f"\n{text}\nRaw samples: {path.name}")
                 good &= kept
-            except (Failed, LabError) as failure:
+            except (Failed, LabError, OSError) as failure:
                 say(f"{part} broke off: {failure}")
                 good = False
     return 0 if good else 1
