@@ -13,6 +13,7 @@ from statistics import median
 from typing import Any
 
 from tests.server.installed import DOMAIN
+from tests.support.waiting import until
 
 from bench import report, samples
 from bench.children import Failed
@@ -79,6 +80,8 @@ def _tune(ground: Ground) -> None:
     ground.ask(GUNICORN, ground.unit("bench-app"))
     ground.server.write("/etc/nginx/conf.d/tuned.conf", TEMPLATE.replace("@host@", f"bench-app.{DOMAIN}"))
     ground.server.run("nginx -t && systemctl reload nginx")
+    ask = ("curl", "-sk", "--fail", f"https://{TUNED}/hello")
+    until(lambda: ground.server.run(ask, check=False).stdout == "hello", "the tuned configuration to be in use")
 
 
 def _same_bytes(ground: Ground) -> None:
