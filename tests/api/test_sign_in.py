@@ -188,7 +188,7 @@ def test_auth_11_an_account_that_is_gone_has_no_session(how, mate):
 def test_ws_02_a_stream_of_a_session_that_ended_ends(how, mate):
     client = signed_in()
     session = client.session
-    assert output._signed_in(session)
+    assert output.signed_in(session)
     if how == "signed out":
         client.logout()
     elif how == "disabled":
@@ -196,7 +196,7 @@ def test_ws_02_a_stream_of_a_session_that_ended_ends(how, mate):
     else:
         mate.set_password("a new battery staple")
         mate.save()
-    assert not output._signed_in(session)
+    assert not output.signed_in(session)
 
 
 @pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:x"])

@@ -15,7 +15,7 @@ from apps.deployments.models import Deployment
 
 __all__ = ["world"]  # a fixture
 STATE = ("INSERT", "UPDATE", "DELETE", "REPLACE")
-OURS_TO_WRITE = ("django_session", "core_cache", "api_counters")
+OURS_TO_WRITE = ("django_session", "core_cache", "api_counters", "core_security_audit_log")
 ANSWERS = ("/deployments/", "/account/login/", "/no/such/page", "/healthz", "/api/v1/me", "/api/v1/nothing")
 SECRET = "exploded-with-a-secret-7f3a9c"
 

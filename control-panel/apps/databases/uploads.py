@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from django.conf import settings
 
+from apps.core.clock import now
 from apps.core.errors import Invalid
 from webops_host.database_values import new_dump
 from webops_host.names import DumpId
@@ -57,7 +57,7 @@ def _folder() -> Path:
 def _sweep(folder: Path) -> None:
     for old in folder.glob("*.part"):
         with suppress(OSError):
-            if old.stat().st_mtime < time.time() - RESTS:
+            if old.stat().st_mtime < now().timestamp() - RESTS:
                 old.unlink()
 
 

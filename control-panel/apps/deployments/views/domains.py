@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
@@ -12,7 +10,6 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.core import access, hosts
 from apps.core.access import Capability
-from apps.core.clock import now
 from apps.core.doors import Request, refuse
 from apps.core.errors import Conflict, Invalid, Missing
 from apps.deployments import certificates, domains, sites
@@ -23,7 +20,6 @@ from apps.deployments.site_forms import CertificateForm, DomainForm, RedirectFor
 from apps.deployments.views import found
 from webops_host.errors import HostError
 
-FRESH = timedelta(seconds=60)
 """What was found in the DNS is that old at most when a page shows it for the first time."""
 
 
@@ -37,8 +33,6 @@ def show(request: Request, name: str) -> HttpResponse:
         if form.is_valid() and _add(request, deployment, form):
             return redirect("deployments:domains", name=name)
         deployment = found.deployment(request, name)
-    elif _is_stale(deployment):
-        asked.look(request.actor, deployment)
     return page(request, deployment, form=form, status=400 if form.errors else 200)
 
 
@@ -77,11 +71,6 @@ def _add(request: Request, deployment: Deployment, form: DomainForm) -> bool:
         messages.success(request, f"{row.shown} is added.{waits}")
         return True
     return False
-
-
-def _is_stale(deployment: Deployment) -> bool:
-    rows = list(deployment.domains.values_list("checked_at", flat=True))
-    return any(at is None or at < now() - FRESH for at in rows)
 
 
 def _default(deployment: Deployment) -> str:
