@@ -50,7 +50,8 @@ def served(folder) -> Iterator[tuple[httpx2.Client, subprocess.Popen, socket.soc
         NOTIFY_SOCKET=str(folder / "notify.sock"),
         **GOOD,
     )
-    subprocess.run((sys.executable, "manage.py", "bootstrap"), cwd=PANEL, env=env, check=True, capture_output=True)
+    for words in (("collectstatic", "--noinput"), ("bootstrap",)):  # as an installation does
+        subprocess.run((sys.executable, "manage.py", *words), cwd=PANEL, env=env, check=True, capture_output=True)
     systemd = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     systemd.bind(str(folder / "notify.sock"))
     systemd.settimeout(60)
