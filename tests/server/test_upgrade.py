@@ -64,7 +64,7 @@ def assert_well(installed: Installed, version: str) -> None:
     assert live(installed) == version
     page = until(lambda: installed.web.get(f"https://{PANEL}/account/login/"), "the panel", timeout=60)
     assert page.status_code == 200
-    assert installed.call("GET", "session")["user"]["username"] == OWNER
+    assert installed.call("GET", "me")["username"] == OWNER
     assert installed.call("GET", "deployments/hello")["name"] == "hello"
     assert installed.server.run(("systemctl", "is-active", "webops-worker", "webops-panel")).lines == ["active"] * 2
 
@@ -105,7 +105,7 @@ def test_rel_17_a_version_that_does_not_come_up_leads_back_within_a_minute(visit
     server.run(f"git -C {CLONE} reset -q --hard HEAD~1")
 
 
-@pytest.mark.parametrize("moment", ["Taking a dump", "panel's tables: make", "services: link"])
+@pytest.mark.parametrize("moment", ["--- panel's tables", "services: link"])
 def test_rel_17_an_upgrade_that_is_killed_leads_back(visited: Installed, moment: str) -> None:
     before, server = live(visited), visited.server
     server.run(f"{COMMIT} killed && : > /var/log/webops/setup.log")
@@ -140,7 +140,7 @@ def test_rel_17_after_a_power_cut_in_an_upgrade_the_version_before_serves(site: 
 
 def test_keys_are_rotated_and_everything_can_still_be_read(visited: Installed) -> None:
     server = visited.server
-    visited.call("PUT", "deployments/hello/env/SECRET_WORD", value="kept")
+    visited.call("PATCH", "deployments/hello/variables", variables={"SECRET_WORD": "kept"})
     before = server.read("/etc/webops/panel.env")
     server.run(("webops-admin", "rotate-keys"), timeout=300)
     after = server.read("/etc/webops/panel.env")
@@ -148,6 +148,8 @@ def test_keys_are_rotated_and_everything_can_still_be_read(visited: Installed) -
     assert key not in before
     assert "," not in key
     assert_well(visited, live(visited))
+    found = visited.call("GET", "deployments/hello/variables?values=true")
+    assert "kept" in str(found)
 
 
 def test_rel_16_a_backup_brings_the_panel_back(visited: Installed) -> None:
@@ -171,6 +173,9 @@ def test_without_the_panel_the_sites_go_on(visited: Installed) -> None:
     assert server.run("systemctl is-active webops-panel webops-worker", check=False).returncode != 0
     assert visited.page("hello").text == "hello"
     server.run(("nginx", "-t", "-q"))
-    server.reboot()
-    page = until(lambda: visited.page("hello"), "the site after a reboot", timeout=90, every=0.5)
+
+
+def test_without_the_panel_the_sites_come_back_after_a_reboot(site: Installed) -> None:
+    site.server.reboot()
+    page = until(lambda: site.page("hello"), "the site after a reboot", timeout=90, every=0.5)
     assert page.text == "hello"
