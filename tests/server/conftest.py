@@ -1,6 +1,7 @@
 """Booted servers for tests: one lab for a session, each suite of Debian, the platform installed once for each.
 
-$WEBOPS_LAB_SUITES names the suites, when not all are wanted.
+What a person does and what the host promises runs on every suite; what breaks things, and takes long, on the first.
+$WEBOPS_LAB_SUITES names other suites, and then everything runs on each of them.
 """
 
 from __future__ import annotations
@@ -22,7 +23,27 @@ from tests.support.machine import BLOG
 
 BY_HAND = os.environ.get("WEBOPS_LAB_SERVER", "")
 CHOSEN = (find(BY_HAND).suite,) if BY_HAND else tuple(os.environ.get("WEBOPS_LAB_SUITES", " ".join(SUITES)).split())
+ON_EACH = frozenset(
+    {
+        "test_installed", "test_journeys", "test_host_accounts", "test_host_processes", "test_host_sites",
+        "test_sites", "test_postgres", "test_privileges",
+    }
+)  # fmt: skip
 lacking = missing()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if BY_HAND or "WEBOPS_LAB_SUITES" in os.environ:
+        return
+    once = [item for item in items if _suite(item) not in ("", CHOSEN[0]) and item.path.stem not in ON_EACH]
+    items[:] = [item for item in items if item not in once]
+    config.hook.pytest_deselected(items=once)
+
+
+def _suite(item: pytest.Item) -> str:
+    """The suite that a test of ours runs on; of others, none."""
+    callspec = getattr(item, "callspec", None)
+    return str(callspec.params.get("suite", "")) if callspec is not None and "tests/server/" in item.nodeid else ""
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
