@@ -125,9 +125,9 @@ def authority() -> trustme.CA:
     return trustme.CA()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def git_host(lab: Lab, authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitServer]:
-    """A Git host, https://git.test for servers that `allow` it."""
+    """A Git host, https://git.test for servers that `allow` it; each file of tests finds it empty."""
     with GitServer(tmp_path_factory.mktemp("git"), "git.test", lab.network.gateway, 443, authority) as server:
         yield server
 

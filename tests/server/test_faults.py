@@ -179,14 +179,14 @@ def test_rel_02_the_power_goes_at(point: str, shop: Shop, before: str) -> None:
 
 
 def test_rel_07_the_disk_is_full(shop: Shop, before: str) -> None:
-    """The place of its releases holds 48 MB, and something else takes them."""
+    """The place of its releases holds 160 MB, and something else takes them."""
     releases, run = "/srv/webops/shop/releases", shop.server.run
     run(f"""
         set -e; mkdir /tmp/kept; cp -a {releases}/. /tmp/kept/
-        mount -t tmpfs -o size=48m,mode=2750 tmpfs {releases}
+        mount -t tmpfs -o size=160m,mode=2750 tmpfs {releases}
         cp -a /tmp/kept/. {releases}/; chown --reference=/tmp/kept {releases}
         chown "$(stat -c %u:%g /srv/webops/shop/shared)" {releases}
-        head -c 64M /dev/zero > {releases}/.full || true
+        head -c 200M /dev/zero > {releases}/.full || true
     """)
     try:
         shop.push("too much")

@@ -15,6 +15,20 @@ from tests.support import namespaces
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.server
+ASK = """
+import socket
+servers = [line.split()[1] for line in open("/etc/resolv.conf") if line.startswith("nameserver")]
+question = bytes.fromhex("2f1a01000001000000000000076578616d706c6503636f6d0000010001")  # the address of example.com
+for _ in range(5):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        asking.settimeout(4)
+        asking.sendto(question, (servers[0], 53))
+        try:
+            print("answered" if asking.recv(512)[:2] == question[:2] else "by another")
+            break
+        except TimeoutError:
+            continue
+"""
 
 METADATA = ("169.254.169.254", "168.63.129.16", "100.100.100.200", "192.0.0.192", "fd00:ec2::254", "64:ff9b::a9fe:a9fe")
 PRIVATE = ("10.20.30.40", "172.20.0.1", "192.168.77.1", "fd77::1", "fec0::77", "2002:7f00:1::1")
@@ -101,8 +115,7 @@ def test_net_01_no_mail_is_sent_directly(walls: Walled, world: Server) -> None:
 
 
 def test_a_deployment_finds_names_and_its_name_server_alone(walls: Walled) -> None:
-    said = walls.inside("alfa", "import socket; print(socket.getaddrinfo('pypi.org', 443)[0][4][0])").stdout
-    assert said.strip()
+    assert walls.inside("alfa", ASK).lines == ["answered"]
 
 
 def test_net_02_a_port_that_a_deployment_opens_is_not_reached(walls: Walled, world: Server) -> None:
