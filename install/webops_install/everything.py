@@ -16,6 +16,7 @@ from webops_install.steps import (
     release,
     services,
     units,
+    walls,
     web,
 )
 
@@ -38,4 +39,5 @@ STEPS: tuple[Group, ...] = (
     (hardening.STEP,),
     (services.STEP,),
     (panel_certificate.STEP,),
+    (walls.STEP,),
 )
