@@ -157,16 +157,16 @@ def _look(setup: Setup, talk: Journal, *, is_root: bool) -> None:
 
 
 def _say_what_is_left(setup: Setup, talk: Journal) -> None:
-    for sentence in setup.told:
-        talk.show(sentence)
     for sentence in setup.skipped:
         talk.say(f"  SKIPPED: {sentence}")
+    for sentence in setup.told:
+        talk.show(sentence)
 
 
 def _conclude(setup: Setup, talk: Journal, changes: int, took: str) -> None:
-    _say_what_is_left(setup, talk)
     if changes == 0:
         talk.say(f"Nothing was changed: everything was as it should be ({took}).")
     else:
         talk.say(f"Done: {changes} changes in {took}.")
+    _say_what_is_left(setup, talk)
     talk.say(f"\nThe panel: https://{setup.answers.panel}/")

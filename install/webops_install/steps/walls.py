@@ -1,4 +1,4 @@
-"""The self-test, once for each version: are the walls around deployments closed on this machine? A timer asks hourly."""
+"""The self-test, once for each version: are the walls around deployments closed here? A timer asks hourly."""
 
 from __future__ import annotations
 
