@@ -1,0 +1,104 @@
+"""Who may sleep: what the web server's log says of visits, read once, and units that asked for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from webops_host.linux import connections, idle
+from webops_host.linux.idle import Seen, Sleeper
+from webops_host.linux.layout import ServerLayout
+from webops_host.linux.systemd import Shown
+from webops_host.names import DeploymentName, ProcessKind
+from webops_host.values import UnitRef
+
+REF = UnitRef(DeploymentName("blog"), 7, ProcessKind("web"))
+UNIT = "wo-blog--7-web-1.service"
+NOW = 1_800_000_000.0
+FIRST = '2027-01-15T08:00:00+00:00 blog.apps.test 192.0.2.7 200 12 0.001 "GET / HTTP/2.0" "x"\n'
+LATER = '2027-01-15T08:00:09+00:00 www.example.org 192.0.2.7 200 12 0.001 "GET / HTTP/2.0" "x"\n'
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    file = tmp_path / "webops.log"
+    file.write_text(FIRST)
+    return file
+
+
+def test_the_log_is_read_from_where_reading_stopped(log: Path) -> None:
+    seen = idle.read_visits(log, Seen())
+    assert seen.visits == {"blog.apps.test": NOW}
+    with log.open("a") as file:
+        file.write(LATER + "half a li")
+    again = idle.read_visits(log, seen)
+    assert again.visits == {"blog.apps.test": NOW, "www.example.org": NOW + 9}
+    assert again.offset == len(FIRST + LATER)
+
+
+def test_a_log_that_was_begun_anew_is_read_from_its_start(log: Path) -> None:
+    seen = idle.read_visits(log, Seen())
+    log.rename(log.with_suffix(".1"))
+    log.write_text(LATER)
+    assert idle.read_visits(log, seen).visits["www.example.org"] == NOW + 9
+
+
+def test_without_a_log_nothing_is_forgotten(tmp_path: Path) -> None:
+    seen = Seen(visits={"blog.apps.test": NOW})
+    assert idle.read_visits(tmp_path / "none", seen) == seen
+
+
+def test_lines_that_say_no_time_are_passed_over(log: Path) -> None:
+    log.write_text("x y z\n\n" + FIRST)
+    assert idle.read_visits(log, Seen()).visits == {"blog.apps.test": NOW}
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> ServerLayout:
+    made = ServerLayout(tmp_path / "srv", tmp_path / "etc", tmp_path / "lib", tmp_path / "run", tmp_path / "units")
+    wants = made.units / "webops-apps.target.wants"
+    wants.mkdir(parents=True)
+    for unit, text in ((UNIT, "[Unit]\nX-SleepMinutes=5\n"), ("wo-shop--1-web-1.service", "[Unit]\n")):
+        (made.units / unit).write_text(text)
+        (wants / unit).symlink_to(f"../{unit}")
+    return made
+
+
+def test_only_what_asked_for_it_and_should_be_up_may_sleep(layout: ServerLayout) -> None:
+    assert list(idle.sleepers(layout)) == [Sleeper(REF, 5, ())]
+    (layout.units / "webops-apps.target.wants" / UNIT).unlink()
+    assert list(idle.sleepers(layout)) == []
+
+
+SHOWN = Shown(UNIT, "loaded", "active", "running", "success", 7, None, 0, 0, 0.0, NOW - 3600, "")
+SLEEPER = Sleeper(REF, 5, ("www.example.org",))
+
+
+@pytest.mark.parametrize(
+    ("shown", "visits", "is_tired"),
+    [
+        (SHOWN, {}, True),
+        (SHOWN, {"blog.apps.test": NOW - 299}, False),
+        (SHOWN, {"blog.apps.test": NOW - 301}, True),
+        (SHOWN, {"www.example.org": NOW - 10}, False),
+        (SHOWN, {"other.apps.test": NOW - 10}, True),
+        (replace(SHOWN, since=NOW - 60), {}, False),
+        (replace(SHOWN, active="inactive"), {}, False),
+    ],
+)
+def test_a_unit_is_tired_when_nobody_came_for_as_long_as_was_asked(shown, visits, is_tired) -> None:
+    assert idle.tired(SLEEPER, shown, visits, "blog.apps.test", NOW) is is_tired
+
+
+def test_connections_to_a_socket_are_counted_without_its_listener(tmp_path: Path) -> None:
+    table = tmp_path / "unix"
+    table.write_text(
+        "Num       RefCount Protocol Flags    Type St Inode Path\n"
+        "0000: 00000002 00000000 00010000 0001 01 11 /run/webops/blog/7-web-1.sock\n"
+        "0000: 00000003 00000000 00000000 0001 03 12 /run/webops/blog/7-web-1.sock\n"
+        "0000: 00000003 00000000 00000000 0001 03 13 /run/webops/blog/8-web-1.sock\n"
+        "0000: 00000003 00000000 00000000 0001 03 14\n"
+    )
+    assert connections.count(Path("/run/webops/blog/7-web-1.sock"), table) == 1
