@@ -36,12 +36,13 @@ def run(options: argparse.Namespace) -> int:
         else "EVERYTHING is removed, sites and databases too."
     )
     everyday.agreed(what, without_asking=options.yes)
+    came = packages.ours(machine)
     with install.alone():
         tasks = _without_panel(machine) if options.keep_sites else [*_without_panel(machine), *_without_sites(machine)]
         for sentence, task in tasks:
             talk.say(f"  {sentence}")
             task()
-    _say_what_stays(machine, talk, keeps_sites=options.keep_sites)
+    _say_what_stays(talk, came, keeps_sites=options.keep_sites)
     return 0
 
 
@@ -77,6 +78,7 @@ def _retire(machine: Machine, names: tuple[str, ...]) -> None:
     for name in names:
         units.retire(machine, name)
     systemd.reload(machine)
+    machine.asks("systemctl", "reset-failed", "webops*", "wo-*")
 
 
 def _last_dump(machine: Machine) -> None:
@@ -158,12 +160,11 @@ def _remove_users(machine: Machine) -> None:
             machine.run("groupdel", name)
 
 
-def _say_what_stays(machine: Machine, talk: Journal, *, keeps_sites: bool) -> None:
+def _say_what_stays(talk: Journal, came: set[str], *, keeps_sites: bool) -> None:
     talk.say("Done. Backups and dumps stay in /var/backups/webops, logs in /var/log/webops.")
     if keeps_sites:
         talk.say("Sites, their databases, their certificates with renewal, and the firewall go on. ./setup.sh brings")
         talk.say("a panel back; restore a backup to have the old one.")
         return
-    ours = sorted(packages.ours(machine))
-    if ours:
-        talk.say(f"Packages that came with the platform: apt-get purge {' '.join(ours)}")
+    if came:
+        talk.say(f"To remove the packages that came with the platform: apt-get purge {' '.join(sorted(came))}")

@@ -194,7 +194,9 @@ def test_it_is_up_again_after_a_reboot(story: Story) -> None:
 
 def test_uninstalling_takes_everything_but_what_was_there(story: Story) -> None:
     server = story.server
-    server.run(("webops-admin", "uninstall", "--all", "--yes"), timeout=600)
+    said = server.run(("webops-admin", "uninstall", "--all", "--yes"), timeout=600).stdout
+    assert "apt-get purge fail2ban" in said
+    assert server.run(("systemctl", "list-units", "--failed", "--plain", "--no-legend")).lines == []
     left = server.run("ls -d /opt/webops /etc/webops /srv/webops /var/lib/webops 2>/dev/null", check=False).lines
     assert left == []
     assert "webops" not in server.run("cat /etc/passwd /etc/group; ls /etc/systemd/system /etc/nginx/*enabled").stdout
