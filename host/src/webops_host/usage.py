@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ PROC = Path("/proc")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 TICK = os.sysconf("SC_CLK_TCK")
 OPEN_FILES = 4096
+SIGHT = 2.0  # seconds for what was killed to be gone
 
 
 @dataclass
@@ -71,16 +73,16 @@ def marked(mark: str) -> list[int]:
 
 
 def kill_marked(mark: str) -> int:
-    """Kill them all; how many there were."""
-    count = 0
-    for _ in range(5):  # a process may fork while we look
-        pids = marked(mark)
-        if not pids:
-            break
+    """Kill them all, and see them gone; how many there were."""
+    count, deadline = 0, time.monotonic() + SIGHT
+    while pids := marked(mark):  # a process may fork while we look, and takes a moment to go
         count = max(count, len(pids))
         for pid in pids:
             with suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.002)
     return count
 
 
