@@ -9,6 +9,7 @@ from functools import partial
 
 from webops_host.linux import nginx_main
 from webops_install import database, everyday, install, systemd
+from webops_install.change import Owner
 from webops_install.errors import SetupError
 from webops_install.journal import Journal
 from webops_install.machine import Machine
@@ -108,9 +109,10 @@ def _postgres(machine: Machine) -> None:
     for name in ("pg_hba.conf", "pg_ident.conf"):
         before = found.settings / f"{name}.before-webops"
         if machine.exists(before):
+            machine.owners.give(machine.at(before), *Owner("postgres", "postgres").ids(machine))
             machine.at(before).replace(machine.at(found.settings / name))
     machine.at(found.settings / "conf.d/webops.conf").unlink(missing_ok=True)
-    machine.asks("pg_ctlcluster", str(found.version), found.name, "restart", timeout=180)
+    systemd.start(machine, f"postgresql@{found.version}-{found.name}.service", "restart")
 
 
 def _nginx(machine: Machine, *, with_sites: bool) -> None:
@@ -147,7 +149,11 @@ def _remove_files(machine: Machine) -> None:
     for place in (*own, hardening.JOURNAL, hardening.JAIL, hardening.UPDATES, hardening.ROTATE):
         machine.at(place).unlink(missing_ok=True)
     systemd.reload(machine)
-    machine.asks("systemctl", "try-restart", "fail2ban.service", "systemd-journald.service", timeout=120)
+    # Debian's own jail reads a file that a small system does not have: without ours it would only fail.
+    came_with_us = "fail2ban" in packages.ours(machine)
+    words = ("disable", "--now") if came_with_us else ("try-restart",)
+    machine.asks("systemctl", *words, "fail2ban.service", timeout=120)
+    machine.asks("systemctl", "try-restart", "systemd-journald.service", timeout=120)
 
 
 def _remove_users(machine: Machine) -> None:
