@@ -165,7 +165,8 @@ class Server:
         for pid in self.groups.members() if not self.running else ():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        until(lambda: not self.groups.members(), f"the processes of {self.name} to end")
+        ended = f"the processes of {self.name} to end"  # one that waits for the disk ends when it was served
+        until(lambda: not self.groups.members(), ended, timeout=150)
         self.groups.remove()
         self._keep(0)
 
