@@ -63,12 +63,17 @@ def _missing(machine: Machine, wanted: Iterable[str], more: Iterable[str] = ()) 
 
 
 def _install(machine: Machine, names: list[str]) -> None:
-    # What an earlier run was killed over; what it can not mend by itself, --fix-broken does.
-    machine.asks("dpkg", "--configure", "-a", "--force-confdef", "--force-confold", env=QUIET, timeout=1800)
     machine.at(OURS).parent.mkdir(parents=True, exist_ok=True)
     _update(machine)
+    _mend(machine)
     write(machine, OURS, "\n".join(sorted(ours(machine) | set(names))) + "\n", 0o644, Owner())
-    machine.run(*APT, "install", "--fix-broken", "--no-install-recommends", *names, env=QUIET, timeout=3600)
+    machine.run(*APT, "install", "--no-install-recommends", *names, env=QUIET, timeout=3600)
+
+
+def _mend(machine: Machine) -> None:
+    """What an earlier run was killed over. apt mends what dpkg can not, as long as it is asked for nothing else."""
+    machine.asks("dpkg", "--configure", "-a", "--force-confdef", "--force-confold", env=QUIET, timeout=1800)
+    machine.asks(*APT, "install", "--fix-broken", "--no-install-recommends", env=QUIET, timeout=1800)
 
 
 def _update(machine: Machine) -> None:
