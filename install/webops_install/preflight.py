@@ -123,7 +123,7 @@ def _clock(machine: Machine, look: Look) -> Iterator[Finding]:
 
 
 def _web_server(machine: Machine) -> Iterator[Finding]:
-    if not machine.exists("/usr/sbin/nginx"):
+    if not machine.exists("/usr/sbin/nginx") or _is_half_way(machine):
         return
     tested = machine.asks("nginx", "-t", "-q")
     if tested.status != 0:
@@ -135,6 +135,12 @@ def _web_server(machine: Machine) -> Iterator[Finding]:
     sites = [name for name in machine.names("/etc/nginx/sites-enabled") if name != "default"]
     if sites:
         yield Finding(f"nginx already serves sites here: {', '.join(sites)}.", "They stay as they are.")
+
+
+def _is_half_way(machine: Machine) -> bool:
+    """Whether an earlier run was killed while it installed nginx: that is mended in its step."""
+    words = ("dpkg-query", "-W", "-f=${db:Status-Status}\\n", "nginx", "nginx-common")
+    return bool({"unpacked", "half-installed", "half-configured"} & set(machine.asks(*words).output.split()))
 
 
 def _firewalls(machine: Machine) -> Iterator[Finding]:
