@@ -66,32 +66,42 @@ def _host(setup: Setup) -> None:
 def _uv(setup: Setup) -> None:
     machine = setup.machine
     tools = machine.at(setup.release / "tools")
+    if _is_made(tools):
+        return
     lock = machine.at(setup.release / "src/requirements.lock").read_text()
     wanted = re.search(r"^uv==(?:.*\\\n)*.*\n", lock, re.MULTILINE)
     assert wanted is not None, "the lock names uv"
     only = tools.with_name(".uv.lock")
     only.write_text(wanted[0])
-    if not machine.says_yes(tools / "bin/python", "-c", "import pip"):
-        machine.run(PYTHON, "-m", "venv", "--clear", tools)
+    machine.run(PYTHON, "-m", "venv", tools)
     pip = (tools / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-cache-dir")
     machine.run(*pip, "--require-hashes", "--no-deps", "--only-binary", ":all:", "-r", only, env=_certificates(machine))
     only.unlink()
-    link = tools / "uv"
-    link.unlink(missing_ok=True)
-    link.symlink_to("bin/uv")
+    (tools / "uv").symlink_to("bin/uv")
+    (tools / MARK).touch()
+
+
+def _is_made(environment: Path) -> bool:
+    """One that was broken off may look whole and lack a file: it is made anew. The packages are in the cache by then."""
+    if (environment / MARK).exists():
+        return True
+    shutil.rmtree(environment, ignore_errors=True)
+    return False
 
 
 def _environment(setup: Setup, name: str, lock: str) -> None:
     """An environment of exactly what a lock names, compiled."""
     machine = setup.machine
     uv, venv = machine.at(setup.release / "tools/bin/uv"), machine.at(setup.release / name)
+    if _is_made(venv):
+        return
     env = {**_certificates(machine), "UV_CACHE_DIR": str(machine.at(CACHE)), "UV_NO_PROGRESS": "1", "UV_NO_CONFIG": "1"}
-    if not machine.exists(setup.release / name / "bin/python"):
-        machine.run(uv, "venv", "--quiet", "--no-project", "--python", PYTHON, venv, env=env)
+    machine.run(uv, "venv", "--quiet", "--no-project", "--python", PYTHON, venv, env=env)
     sync = (uv, "pip", "sync", "--quiet", "--require-hashes", "--compile-bytecode", "--no-build", "--python")
     machine.run(*sync, venv / "bin/python", machine.at(setup.release / "src" / lock), env=env, timeout=1800)
     if name == "panel":
         _add_own_code(setup, venv)
+    (venv / MARK).touch()
 
 
 def _add_own_code(setup: Setup, venv: Path) -> None:
@@ -130,6 +140,7 @@ def _close(setup: Setup) -> None:
     """Tools leave lock files that anybody may write to; here nobody but root may write to anything."""
     machine, release = setup.machine, setup.release
     machine.run("chmod", "-R", "go-w", machine.at(release))
+    machine.run("sync")  # the mark is on the disk after what it vouches for, whenever the power goes
     write(machine, release / MARK, f"{setup.source.version}\n")
 
 
