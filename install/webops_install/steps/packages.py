@@ -71,8 +71,15 @@ def _install(machine: Machine, names: list[str]) -> None:
 
 
 def _mend(machine: Machine) -> None:
-    """What an earlier run was killed over. apt mends what dpkg can not, as long as it is asked for nothing else."""
+    """What an earlier run was killed over: dpkg goes on, what was cut in the middle of its files is brought once more,
+    and apt mends what is left, as long as it is asked for nothing else. What can not be mended, the next command says.
+    """
     machine.asks("dpkg", "--configure", "-a", "--force-confdef", "--force-confold", env=QUIET, timeout=1800)
+    listed: list[str] = []
+    machine.asks("dpkg-query", "-W", "-f=${db:Status-Eflag} ${binary:Package}\\n", show=listed.append)
+    cut = [line.split()[1] for line in listed if line.startswith("reinstreq ")]
+    if cut:
+        machine.asks(*APT, "install", "--reinstall", "--no-install-recommends", *cut, env=QUIET, timeout=1800)
     machine.asks(*APT, "install", "--fix-broken", "--no-install-recommends", env=QUIET, timeout=1800)
 
 

@@ -82,7 +82,7 @@ def _uv(setup: Setup) -> None:
 
 
 def _is_made(environment: Path) -> bool:
-    """One that was broken off may look whole and lack a file: it is made anew. The packages are in the cache by then."""
+    """One that was broken off may look whole and lack a file: it is made anew, with what the cache has by then."""
     if (environment / MARK).exists():
         return True
     shutil.rmtree(environment, ignore_errors=True)
