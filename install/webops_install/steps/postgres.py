@@ -12,16 +12,39 @@ from webops_install.change import Change
 from webops_install.machine import Machine
 from webops_install.panel import as_user
 from webops_install.step import Setup, Step
+from webops_install.steps import packages
 from webops_install.steps.release import PYTHON
 
 DATABASE = "webops"
 
 
 def _plan(setup: Setup) -> Iterator[Change]:
+    found = cluster(setup.machine)
+    if found is not None and _is_cut_short(setup.machine, found):
+        yield Change("make PostgreSQL's cluster anew, which was cut short", lambda: _make_anew(setup.machine, found))
     if not is_prepared(setup.machine):
         program = setup.release / "host/pgd.py"
         prepare = (PYTHON, "-I", setup.machine.at(program), "--prepare")
         yield Change("prepare PostgreSQL", lambda: setup.machine.run(*prepare))
+
+
+def _is_cut_short(machine: Machine, found: Found) -> bool:
+    """Whether an earlier run was killed while the package made its cluster: one that came with us, in which there is
+    no database yet, not even PostgreSQL's own."""
+    if "postgresql" not in packages.ours(machine):
+        return False
+    if not found.is_online:
+        machine.asks("pg_ctlcluster", str(found.version), found.name, "start", timeout=180)
+    sql = "SELECT count(*) FROM pg_database WHERE NOT datistemplate"
+    asked = machine.asks(*as_user("postgres", "psql", "-XAtq", "-p", str(found.port), "-d", "template1", "-c", sql))
+    if asked.status != 0:
+        return not machine.exists(postgres_prepare.STATE / postgres_prepare.RECORD)
+    return asked.output.strip() == "0"
+
+
+def _make_anew(machine: Machine, found: Found) -> None:
+    machine.run("pg_dropcluster", "--stop", str(found.version), found.name, timeout=180)
+    machine.run("pg_createcluster", "--start", str(found.version), found.name, timeout=300)
 
 
 def is_prepared(machine: Machine) -> bool:
