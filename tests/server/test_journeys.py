@@ -92,10 +92,12 @@ def test_a_django_app_has_its_database_its_files_and_its_worker(installed: Insta
     assert re.fullmatch(r"[\d.]+", first[5]), "one address, set by nginx"
     style = installed.page("store", "/static/shop/look.css")
     assert (style.status_code, style.headers["content-type"]) == (200, "text/css; charset=utf-8")
+    wanted = {"wo-store--1-web-1.service", "wo-store--1-worker-1.service"}
+    shown = "systemctl list-units --plain --no-legend --state=running 'wo-store--*.service'"
+    # a release is live before its other processes are started
+    until(lambda: {line.split()[0] for line in installed.server.run(shown).lines} == wanted, "both processes")
     found = installed.call("GET", "deployments/store")
     assert (found["status"], found["reason"]) == ("running", "Release 1 runs.")
-    units = installed.server.run("systemctl list-units --plain --no-legend --state=running 'wo-store--*.service'")
-    assert {line.split()[0] for line in units.lines} == {"wo-store--1-web-1.service", "wo-store--1-worker-1.service"}
 
 
 def test_rows_survive_a_release_and_a_variable_reaches_it(installed: Installed, shop: Repository) -> None:
