@@ -1,7 +1,8 @@
 """Places where a test may break the world: at the boundary of every step.
 
 Nothing happens unless `WEBOPS_FAULT` names the point, as `<point>:<way>` with kill, stop, full or error. The way `kill`
-is a power cut for this process: SIGKILL, so that nothing is cleaned up. `stop` freezes it there until it gets SIGCONT.
+is a power cut for this process: SIGKILL, so that nothing is cleaned up. `stop` freezes it there until it gets SIGCONT,
+once: what wakes is a process like any other, and may come here again.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ def point(name: str) -> None:
     if way == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     if way == "stop":
+        del os.environ["WEBOPS_FAULT"]
         os.kill(os.getpid(), signal.SIGSTOP)
         return
     if way == "full":
