@@ -3,6 +3,9 @@
 A repository is a bare one in a folder (`…/owner+name` or `…/owner+name/repo`), or an address to clone from. After it,
 `#folder` chooses a folder of it and `@KEY=VALUE` gives a variable: what a person would have had to give. Each is
 deployed on a new platform with empty caches, asked for its pages, and deployed again. Prints a Markdown table.
+
+With `--server` the platform is an installed server of the lab, one for all of them: what was downloaded or built for
+one is removed before the next.
 """
 
 from __future__ import annotations
@@ -15,9 +18,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urljoin
 
 import httpx2
@@ -25,7 +29,10 @@ from tests.support.git_server import GIT_ENVIRONMENT, GitServer
 from tests.support.platform import Platform
 from tests.support.waiting import until
 
+from bench.server import repositories
+
 HEAD = "| repository | commit | what was detected | result | cold s | warm s | given |\n|---|---|---|---|---:|---:|---|"
+OF_SERVER = HEAD.replace("| commit | what was detected |", "| what was detected | PostgreSQL |")
 STATIC = re.compile(r"""(?:href|src)=["']?([^"' >]+\.(?:css|js|mjs|png|svg|ico|jpg)(?:\?[^"' >]*)?)["' >]""")
 AS_BROWSER = {"Accept": "text/html,*/*"}
 TYPES = {"css": "text/css", "js": "javascript", "mjs": "javascript", "png": "image/", "svg": "image/", "jpg": "image/"}
@@ -46,6 +53,26 @@ class Given:
         return ", ".join([*words, *(f"`{key}`" for key in self.variables)]) or "nothing"
 
 
+class Driven(Protocol):
+    """A platform over its API."""
+
+    def call(self, method: str, path: str, **body: Any) -> Any: ...
+    def release(self, name: str, number: int) -> dict[str, Any]: ...
+    def ended(self, name: str, number: int, *, timeout: float) -> dict[str, Any]: ...
+
+
+class Stage(Protocol):
+    """A platform for one repository, with nothing on it, and what is beside it."""
+
+    git: GitServer
+
+    @property
+    def platform(self) -> Driven: ...
+    def visitor(self) -> httpx2.Client: ...
+    def tables(self, name: str) -> int | None:
+        """How many the deployment has in a database of the platform's PostgreSQL; None where that is not used."""
+
+
 @dataclasses.dataclass
 class Found:
     """What became of it."""
@@ -58,12 +85,20 @@ class Found:
     result: str = ""
     cold: float | None = None
     warm: float | None = None
+    tables: int | None = None
     steps: list[str] = dataclasses.field(default_factory=list)
 
     @property
     def row(self) -> str:
-        cells = (self.repository, f"`{self.commit}`", self.detected, self.result, _seconds(self.cold),
-                 _seconds(self.warm), self.given)  # fmt: skip
+        return self._row(self.repository, f"`{self.commit}`", self.detected, self.result)
+
+    @property
+    def row_of_server(self) -> str:
+        tables = f"{self.tables} tables" if self.tables else ""
+        return self._row(self.repository, self.detected, tables, self.result)
+
+    def _row(self, *first: str) -> str:
+        cells = (*first, _seconds(self.cold), _seconds(self.warm), self.given)
         return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
 
 
@@ -71,15 +106,27 @@ def main() -> int:
     """0: every repository went live and answered as it should."""
     options = _options()
     found = _kept(options.json)
+    if options.server:
+        with repositories.Server(options.python) as server:
+            _take(options, found, server.stage)
+        print("\n".join((OF_SERVER, *(one.row_of_server for one in found.values()))))
+    else:
+        _take(options, found, _laptop)
+        print("\n".join((HEAD, *(one.row for one in found.values()))))
+    return 0 if all(one.live for one in found.values()) else 1
+
+
+def _take(
+    options: argparse.Namespace, found: dict[str, Found], stage: Callable[[], AbstractContextManager[Stage]]
+) -> None:
     for text in options.repository:
-        one = _tried(_given(text), options.timeout)
+        with stage() as made:
+            one = _tried(made, _given(text), options.timeout)
         found[one.repository] = one
         say("\n".join((one.row, *(f"    {step}" for step in one.steps))))
         if options.json:
             with options.json.open("a") as file:
                 file.write(json.dumps(dataclasses.asdict(one)) + "\n")
-    print("\n".join((HEAD, *(one.row for one in found.values()))))
-    return 0 if all(one.live for one in found.values()) else 1
 
 
 def _kept(path: Path | None) -> dict[str, Found]:
@@ -99,6 +146,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("repository", nargs="*", help="folder or address, then #folder and @KEY=VALUE")
     parser.add_argument("--timeout", type=float, default=900.0, help="seconds for one release")
     parser.add_argument("--json", type=Path, help="keep results here, a line each, and show those kept before")
+    parser.add_argument("--server", action="store_true", help="on an installed server of the lab")
+    parser.add_argument(
+        "--python", type=Path, action="append", default=[], metavar="FOLDER", help="an interpreter's, for the server"
+    )
     return parser.parse_args()
 
 
@@ -111,14 +162,33 @@ def _given(text: str) -> Given:
     return Given(name, place, folder, variables)
 
 
-def _tried(one: Given, timeout: float) -> Found:
-    with tempfile.TemporaryDirectory(prefix="wor-") as folder, GitServer(Path(folder) / "git") as server:
-        server.adopt(one.name, _bare(one.place, Path(folder)))
-        commit = _git("rev-parse", "--short=7", "HEAD", at=server.root / f"{one.name}.git")
+@dataclasses.dataclass
+class _Laptop:
+    platform: Platform
+    git: GitServer
+
+    def visitor(self) -> httpx2.Client:
+        return httpx2.Client(timeout=60)
+
+    def tables(self, name: str) -> int | None:
+        return None
+
+
+@contextmanager
+def _laptop() -> Iterator[Stage]:
+    with tempfile.TemporaryDirectory(prefix="wor-") as name:
+        folder = Path(name)
+        with GitServer(folder / "git") as git, Platform(folder / "v") as platform:
+            platform.allow(git)
+            yield _Laptop(platform, git)
+
+
+def _tried(stage: Stage, one: Given, timeout: float) -> Found:
+    with tempfile.TemporaryDirectory(prefix="wor-") as folder:
+        stage.git.adopt(one.name, _bare(one.place, Path(folder)))
+        commit = _git("rev-parse", "--short=7", "HEAD", at=stage.git.root / f"{one.name}.git")
         found = Found(one.name, commit, one.shown)
-        with Platform(Path(folder) / "v") as platform:
-            platform.allow(server)
-            _deploy(platform, server.url(one.name), one, found, timeout)
+        _deploy(stage, one, found, timeout)
         return found
 
 
@@ -139,7 +209,8 @@ def _git(*words: str, at: Path | None = None) -> str:
     return done.stdout.strip()
 
 
-def _deploy(platform: Platform, url: str, one: Given, found: Found, timeout: float) -> None:
+def _deploy(stage: Stage, one: Given, found: Found, timeout: float) -> None:
+    platform, url = stage.platform, stage.git.url(one.name)
     name = re.sub(r"[^a-z0-9]+", "-", one.name.rpartition("/")[2].lower()).strip("-")[:30]
     began = time.monotonic()
     platform.call("POST", "/deployments", name=name, repository=url, root=one.folder, variables=one.variables)
@@ -152,7 +223,8 @@ def _deploy(platform: Platform, url: str, one: Given, found: Found, timeout: flo
         evidence = release["evidence"] or []
         found.steps += [f"  > {line}" for line in (evidence.splitlines() if isinstance(evidence, str) else evidence)]
         return
-    faults = list(_faults(platform, name, found))
+    faults = list(_faults(stage, name, found))
+    found.tables = stage.tables(name)
     began = time.monotonic()
     platform.call("POST", f"/deployments/{name}/deploy")
     platform.ended(name, 2, timeout=timeout)
@@ -167,7 +239,7 @@ def _deploy(platform: Platform, url: str, one: Given, found: Found, timeout: flo
     found.result = "live; " + "; ".join([*found.result.split("; "), *(f"**{fault}**" for fault in faults)])
 
 
-def _finished(platform: Platform, name: str) -> dict[str, Any]:
+def _finished(platform: Driven, name: str) -> dict[str, Any]:
     """The second release when its last step is over too: the platform ends after it."""
     return until(
         lambda: (
@@ -177,14 +249,17 @@ def _finished(platform: Platform, name: str) -> dict[str, Any]:
         ),
         f"the last step of {name}",
         timeout=60,
+        every=0.5,
     )
 
 
-def _faults(platform: Platform, name: str, found: Found) -> Iterator[str]:
+def _faults(stage: Stage, name: str, found: Found) -> Iterator[str]:
     """Ask as a visitor does: the first page, the admin, a file that the page names. Yields what is wrong."""
-    url = platform.call("GET", f"/deployments/{name}")["url"].rstrip("/")
+    url = stage.platform.call("GET", f"/deployments/{name}")["url"].rstrip("/")
     seen = []
-    with httpx2.Client(follow_redirects=True, timeout=60, headers=AS_BROWSER) as client:
+    with stage.visitor() as client:
+        client.follow_redirects = True
+        client.headers.update(AS_BROWSER)
         page = client.get(url + "/")
         seen.append(f"`/` {page.status_code}")
         if found.detected.startswith("Django"):
