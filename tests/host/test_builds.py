@@ -70,8 +70,11 @@ def links(tmp_path: Path) -> Path:
 @pytest.fixture
 def builds(layout: Layout, links: Path, tmp_path: Path) -> LocalBuilds:
     """A machine that knows no package index but that folder."""
-    environ = {"PATH": os.environ["PATH"], "UV_OFFLINE": "1", "UV_NO_INDEX": "1", "UV_FIND_LINKS": str(links)}
-    return LocalBuilds(layout, environ=environ, person=tmp_path / "person")
+    return LocalBuilds(layout, environ=offline(links), person=tmp_path / "person")
+
+
+def offline(links: Path) -> dict[str, str]:
+    return {"PATH": os.environ["PATH"], "UV_OFFLINE": "1", "UV_NO_INDEX": "1", "UV_FIND_LINKS": str(links)}
 
 
 def plan(*requirements: str, digest: Digest = DIGEST, version: PythonVersion = HERE, **more) -> PythonPlan:
@@ -165,6 +168,12 @@ def test_what_project_code_may_write_is_kept_from_the_shared_cache(builds: Local
     shared = [path.name for path in (layout.cache / "uv").rglob("*") if "tiny" in path.name and path.suffix == ".whl"]
     assert shared == []
     assert (layout.home(NAME) / "cache/uv").is_dir()
+
+
+def test_a_deployments_own_user_writes_nothing_that_is_shared(layout: Layout, links: Path, tmp_path: Path):
+    own = LocalBuilds(layout, environ=offline(links), person=tmp_path / "person", shared=False)
+    assert not own.python(NAME, 1, plan("tiny"), quiet()).sealed
+    assert not layout.host.exists()
 
 
 def test_a_project_is_installed_into_an_environment_of_its_own(builds: LocalBuilds, layout: Layout):

@@ -118,6 +118,25 @@ def test_what_programs_print_is_in_the_panel(installed: Installed, shop: Reposit
     until(lambda: "somebody came" in texts() and "at work" in texts(), "lines of both programs", timeout=20)
 
 
+def test_a_package_that_has_no_wheel_is_built_by_the_deployments_own_user(
+    installed: Installed, pages: Repository, git_host: GitServer
+) -> None:
+    files = {
+        "requirements.txt": "docopt==0.6.2\n",  # comes as source alone
+        "app.py": (
+            "import docopt, os\n"
+            "from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer\n"
+            "ThreadingHTTPServer(('127.0.0.1', int(os.environ['PORT'])), SimpleHTTPRequestHandler).serve_forever()\n"
+        ),
+        "Procfile": "web: python app.py\n",
+    }
+    git_host.repository("team/built", files)
+    installed.create("built", git_host.url("team/built"))
+    assert installed.page("built", "/requirements.txt").text == "docopt==0.6.2\n"
+    owners = installed.server.run("stat -c %U /srv/webops/built/envs/*/.ready").stdout.split()
+    assert owners == ["wo-built"]
+
+
 def test_sec_01_a_secret_is_in_no_log_no_words_and_no_unit(installed: Installed, shop: Repository) -> None:
     server = installed.server
     assert server.run(f"journalctl --no-pager -q | grep -c {CANARY}", check=False).stdout.strip() == "0"

@@ -58,7 +58,7 @@ class Environments:
             return PythonBuilt(plan.digest, reused=False, sealed=True)
         if self.shared:
             raise NoWheel("Not everything in this environment is a ready-made wheel.")
-        with self._locked(f"{name}-{plan.digest}", console):
+        with self._locked(self.layout.home(name) / "cache/locks" / plan.digest, console):
             self._own(own, name, release, interpreter, plan, console)
         return PythonBuilt(plan.digest, reused=False, sealed=False)
 
@@ -68,7 +68,7 @@ class Environments:
         """Build it from wheels alone. False when some package has none."""
         # An environment's own interpreter runs what its packages' .pth files say: it must not while this is made.
         installer = replace(self._installer(self.layout.cache / "uv", self.layout.host, plan.python), compiles=False)
-        with self._locked(plan.digest, console):
+        with self._locked(self.layout.host / "locks" / plan.digest, console):
             if (place / READY).exists():
                 return True
             with _fresh(place):
@@ -159,11 +159,10 @@ class Environments:
             ) from None
 
     @contextmanager
-    def _locked(self, key: str, console: Console) -> Iterator[None]:
+    def _locked(self, file: Path, console: Console) -> Iterator[None]:
         """Alone with this environment, across processes. Waiting can be cancelled."""
-        folder = self.layout.host / "locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder / key, os.O_RDWR | os.O_CREAT, 0o600)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             if not _try_lock(handle):
                 console.emit("Another release is building this environment; waiting for it.")
