@@ -147,6 +147,29 @@ def test_the_old_process_goes_only_after_the_new_one_is_live(actor, blog, host, 
     assert {str(ref) for ref in host.units} == {"blog-2-web-1"}
 
 
+def test_a_candidate_goes_only_after_its_visitors_when_the_switch_is_taken_back(actor, blog, host, work):
+    host.push(DJANGO_FILES)
+    deploy(actor, blog, work)
+    host.push({**DJANGO_FILES, "shop/urls.py": "urlpatterns = [1]\n"})
+
+    def refuse_the_second(values):
+        if values["site"].release == 2:
+            raise HostError("The disk is full.")
+
+    host.breaks["sites.publish"] = refuse_the_second
+    host.did.clear()
+    assert deploy(actor, blog, work).state == State.FAILED
+
+    acts = (
+        "processes.start blog-2-web-1",
+        "sites.publish blog",
+        "sites.drain blog-2-web-1",
+        "processes.remove blog-2-web-1",
+    )
+    order = [len(host.did) - 1 - host.did[::-1].index(act) for act in acts]
+    assert order == sorted(order)
+
+
 def test_a_rollback_brings_back_code_and_variables_without_a_build(actor, blog, host, work):
     host.push(DJANGO_FILES)
     actions.variables.set_many(actor, blog, {"COLOUR": "red"})

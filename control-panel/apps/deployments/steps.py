@@ -300,6 +300,9 @@ def _switch_back(run: Run, before: Release) -> None:
     if run.deployment.releases.filter(pk=run.release.pk, state=State.LIVE).exists():
         return
     run.host.sites.publish(running.site(before))
+    for unit in running.units(run.release):
+        if unit.serves:
+            run.host.sites.drain(unit.ref, running.DRAIN_SECONDS)
 
 
 def mark_live(release: Release, url: str) -> None:
