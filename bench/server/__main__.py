@@ -27,7 +27,7 @@ ROUNDS: dict[str, tuple[ModuleType, int, int]] = {
 """Each part with its rounds, and how many when it is only to be seen that it works."""
 PARTS = (*ROUNDS, "downtime")
 FULL = downtime.Size(deploys=20, rollbacks=10, failing=5, changes=5, rate=120.0)
-QUICK = downtime.Size(deploys=2, rollbacks=1, failing=1, changes=1, rate=30.0)
+QUICK = downtime.Size(deploys=2, rollbacks=1, failing=1, changes=1, rate=60.0)
 
 
 def main(words: list[str]) -> int:

@@ -15,8 +15,9 @@ from tests.host.test_nginx_files import HASH
 from tests.support.machine import write
 from tests.support.nginx import PLATFORM
 
+from webops_host import programs
 from webops_host.errors import BadValue, HostError, NotFound
-from webops_host.linux import connections
+from webops_host.linux import connections, unit_text
 from webops_host.linux.layout import ServerLayout
 from webops_host.linux.nginx_parts import Flavour
 from webops_host.linux.sites import LinuxSites
@@ -116,6 +117,22 @@ def test_a_release_changes_links_and_asks_nothing_of_nginx(server):
         assert server.sites.address(BLOG).release == release
         assert server.sites.served(BLOG) == app(release)
     assert server.nginx.did == []
+
+
+def test_connections_are_kept_to_a_server_that_was_started_for_it(server):
+    """A release of the same kind asks nothing of nginx; one with a server of its own does."""
+    for release in (1, 2):
+        service = server.layout.units / f"wo-blog--{release}-web-1.service"
+        write(service.parent, {service.name: unit_text.exec_words((programs.KEEPS,))})
+    for release in (1, 2):
+        server.sites.publish(app(release))
+        assert "upstream webops_blog " in server.text()
+    assert server.nginx.did == ["test", "reload"]
+    server.sites.refresh(BLOG)
+    assert server.nginx.did == ["test", "reload"]
+    server.sites.publish(app(3))
+    assert "upstream webops_blog" not in server.text()
+    assert server.links() == ("3-web-1.sock", "3")
 
 
 def test_what_answers_is_read_from_the_links_also_after_a_start(server):

@@ -66,6 +66,23 @@ def test_a_line_of_the_project_listens_on_its_own_port_behind_the_same_socket(ar
     assert values(made["wo-blog--7-web-1.proxy.service"], "User") == ["wo-blog"]
 
 
+@pytest.mark.parametrize(
+    ("program", "file", "kept"),
+    [(WEB, "", True), (WEB, "gunicorn.conf.py", False), (ProjectLine("gunicorn --keep-alive=5 shop.wsgi"), "", False)],
+)
+def test_only_the_platforms_own_server_on_its_socket_leaves_the_end_of_connections_to_nginx(
+    around: Surroundings, program: Gunicorn | ProjectLine, file: str, kept: bool
+) -> None:
+    ref = unit(program).ref
+    assert not units.keeps(around.layout, ref), "there is no such unit yet"
+    if file:
+        (around.layout.source(BLOG, 7) / file).touch()
+    for name, text in units.files(around, unit(program), "wo-blog", 10007).units.items():
+        around.layout.units.mkdir(exist_ok=True)
+        (around.layout.units / name).write_text(text)
+    assert units.keeps(around.layout, ref) is kept
+
+
 def test_a_worker_has_no_socket(around: Surroundings) -> None:
     made = units.files(around, unit(ProjectLine("celery worker"), "worker", serves=False), "wo-blog", 0)
     assert set(made.units) == {"wo-blog--7-worker-1.service"}

@@ -139,6 +139,64 @@ def test_the_switch_of_the_link_is_seen_by_the_next_request(nginx):
         app.close()
 
 
+class Keeping:
+    """A release whose server keeps its connections. It says which it is, and the body back."""
+
+    def __init__(self, nginx: Nginx, ref: UnitRef) -> None:
+        self.says, self.connections, self.open = f"release {ref.release}", 0, 0
+        self._app = App(nginx.layout.socket(ref), self._answer)
+        self.close = self._app.close
+
+    def _answer(self, connection: socket.socket, head: bytes, rest: bytes) -> None:
+        self.connections, self.open = self.connections + 1, self.open + 1
+        try:
+            while head:
+                body = f"{self.says} {_body(connection, head, rest).decode()}".encode()
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+                head, _, rest = _head(connection).partition(b"\r\n\r\n")
+        finally:
+            self.open -= 1
+
+
+def _head(connection: socket.socket) -> bytes:
+    """A request with all that came with it; nothing when the connection ended."""
+    received = b""
+    while b"\r\n\r\n" not in received and (piece := connection.recv(65536)):
+        received += piece
+    return received
+
+
+def _body(connection: socket.socket, head: bytes, rest: bytes) -> bytes:
+    length = int(dict(row.lower().split(b": ") for row in head.split(b"\r\n")[1:]).get(b"content-length", b"0"))
+    while len(rest) < length:
+        rest += connection.recv(65536)
+    return rest
+
+
+def test_a_kept_connection_serves_many_and_ends_soon_after_the_switch_however_busy_it_is(nginx):
+    name = DeploymentName("kept")
+    refs = [UnitRef(name, release, ProcessKind("web")) for release in (1, 2)]
+    old, new = (Keeping(nginx, ref) for ref in refs)
+    nginx.layout.home(name).mkdir()
+    live = nginx.layout.live(name)
+    live.symlink_to(nginx.layout.socket(refs[0]))
+    nginx.write(nginx.front(name, Site(name, 1, refs[0]), keeps=True))
+    apply(nginx)
+
+    def post(word: str) -> str:
+        return nginx.ask("kept.apps.test", "/", method="POST", body=word.encode()).text
+
+    assert [post(f"{number}") for number in range(10)] == [f"release 1 {number}" for number in range(10)]
+    assert old.connections < 10
+    fresh = live.with_name(".live")
+    fresh.symlink_to(nginx.layout.socket(refs[1]))
+    fresh.rename(live)
+    until(lambda: post("x") == "release 2 x")
+    until(lambda: old.open == 0)
+    assert [post(f"{number}") for number in range(3)] == [f"release 2 {number}" for number in range(3)]
+    old.close(), new.close()
+
+
 # --- names, walls, maintenance ---------------------------------------------------------------------------------
 
 

@@ -33,13 +33,15 @@ RULES = parse(
 )
 
 
-def front(site: Site | None, rules: Rules | None = None) -> Front:
+def front(site: Site | None, rules: Rules | None = None, *, keeps: bool = False) -> Front:
     domains = {domain: OF_DOMAINS for domain in (site.domains if site else ())}
-    return Front(BLOG, OWN, {OWN: PLATFORM, **domains}, site, rules or Rules())
+    return Front(BLOG, OWN, {OWN: PLATFORM, **domains}, site, rules or Rules(), keeps=keeps)
 
 
-def written(site: Site | None, rules: Rules | None = None, flavour: Flavour | None = None) -> str:
-    return nginx_site.text(front(site, rules), Ground(flavour=flavour or Flavour()))
+def written(
+    site: Site | None, rules: Rules | None = None, flavour: Flavour | None = None, *, keeps: bool = False
+) -> str:
+    return nginx_site.text(front(site, rules, keeps=keeps), Ground(flavour=flavour or Flavour()))
 
 
 MODERN = Flavour(version=(1, 26, 3), brotli=True)
@@ -55,6 +57,7 @@ FILES = {
     "fallback": lambda: written(Site(BLOG, 7, fallback=True)),
     "rules": lambda: written(Site(BLOG, 7, fallback=True), RULES),
     "app": lambda: written(Site(BLOG, 7, WEB, MOUNTS)),
+    "kept": lambda: written(Site(BLOG, 7, WEB, MOUNTS), keeps=True),
     "options": lambda: written(Site(BLOG, 7, WEB, MOUNTS, DOMAINS, options=ALL), flavour=MODERN),
     "maintenance": lambda: written(Site(BLOG, 7, WEB, MOUNTS, options=SiteOptions(maintenance=True))),
     "unpublished": lambda: written(None),
@@ -73,6 +76,22 @@ def test_a_file_is_written_as_it_was_read_over(name):
 def test_ngx_02_no_file_has_a_directive_that_computes(name):
     names = {found.name for found in every(read(FILES[name]()))}
     assert names & {"rewrite", "if", "set", "perl", "lua", "ssi", "autoindex", "proxy_intercept_errors"} == set()
+
+
+OLD = Flavour(version=(1, 18, 0))
+
+
+@pytest.mark.parametrize(
+    ("site", "flavour"),
+    [
+        (Site(BLOG, 7), Flavour()),
+        (Site(BLOG, 7, WEB, options=SiteOptions(maintenance=True)), Flavour()),
+        (None, Flavour()),
+        (Site(BLOG, 7, WEB), OLD),
+    ],
+)
+def test_no_connection_is_kept_without_an_app_or_where_it_would_not_end(site, flavour):
+    assert written(site, flavour=flavour, keeps=True) == written(site, flavour=flavour)
 
 
 def names_of(text: str) -> list[list[str]]:

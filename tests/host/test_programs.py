@@ -42,7 +42,7 @@ def test_an_application_is_served_by_gunicorn_on_its_socket(layout):
     command = programs.command(layout, serving(Gunicorn(DottedName("shop.wsgi"), workers=2, threads=8)), DOOR)
     assert str(command) == (
         "python -m gunicorn --bind=unix:/run/x.sock --worker-class gthread --workers 2 --threads 8 "
-        "--graceful-timeout 25 '--forwarded-allow-ips=*' -- shop.wsgi"
+        "--keep-alive=5 --graceful-timeout 25 '--forwarded-allow-ips=*' -- shop.wsgi"
     )
     assert command.cwd == layout.source(BLOG, 1)
     assert command.env["PATH"].startswith(f"{layout.own_env(BLOG, DIGEST)}/bin:")

@@ -83,10 +83,12 @@ class Nginx:
     def write_main(self) -> None:
         (self.root / "conf.d/webops.conf").write_text(nginx_main.text(PLATFORM, self.tls, self.ground))
 
-    def front(self, name: DeploymentName, site: Site | None, rules: Rules | None = None) -> Front:
+    def front(
+        self, name: DeploymentName, site: Site | None, rules: Rules | None = None, *, keeps: bool = False
+    ) -> Front:
         own = HostName(f"{name}.apps.test")
         hosts = [own, *(site.domains if site else ())]
-        return Front(name, own, {host: self.tls for host in hosts}, site, rules or Rules())
+        return Front(name, own, {host: self.tls for host in hosts}, site, rules or Rules(), keeps=keeps)
 
     def write(self, front: Front) -> None:
         self.layout.nginx_site(front.name).write_text(nginx_site.text(front, self.ground))

@@ -16,6 +16,7 @@ from webops_host.project_shell import command_line
 from webops_host.values import Gunicorn, Runtime, Unit, UnitRef
 
 CONFIGURATION = "gunicorn.conf.py"  # gunicorn reads it by itself where it starts
+KEEPS = "--keep-alive=5"  # seconds; longer than nginx keeps a connection, so that never both end it at once
 PATIENCE = 25  # seconds gunicorn gives its requests to end; less than what we give it
 
 
@@ -72,7 +73,7 @@ def _words(layout: Layout, unit: Unit, door: Door | None) -> tuple[str, ...]:
         work = ("--worker-class", _asgi_worker(layout, unit), "--workers", str(program.workers))
     else:
         work = ("--worker-class", "gthread", "--workers", str(program.workers), "--threads", str(program.threads))
-    options = (*_bind(layout, unit, door), *work, "--graceful-timeout", str(PATIENCE))
+    options = (*_bind(layout, unit, door), *work, KEEPS, "--graceful-timeout", str(PATIENCE))
     return ("python", "-m", "gunicorn", *options, "--forwarded-allow-ips=*", "--", program.application)
 
 

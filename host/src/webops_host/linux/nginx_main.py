@@ -94,6 +94,7 @@ def _sizes() -> Iterator[Directive]:
 
 def _variables() -> Iterator[Directive]:
     yield _map("http_upgrade", "webops_connection", Entry("default", "upgrade"), Entry("", "close"))
+    yield _map("http_upgrade", "webops_kept", Entry("default", "upgrade"), Entry("", ""))
     yield _map(
         "http_accept",
         "webops_lane",

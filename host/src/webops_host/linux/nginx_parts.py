@@ -46,6 +46,9 @@ CLOSED = {
 }
 AGAIN: dict[int | str, int] = {502: 5, 504: 5, "unpublished": 60, "maintenance": 120}
 """Seconds after which a visitor may ask again."""
+KEPT, KEPT_AGE, KEPT_IDLE = 16, "500ms", "200ms"
+"""How many connections to an app each process of nginx keeps; how old one may be at the end of a request to be kept for
+the next, and for how long. So an old release gets none later than 0.7 s after the switch (docs/decisions/0009)."""
 HIDDEN = Pattern(r"/\.(?!well-known/)")
 """Paths of files that begin with a dot, but for those that the web agreed on (RFC 8615)."""
 
@@ -161,14 +164,30 @@ def challenge(ground: Ground, *inside: Directive) -> Directive:
     return block("location", "^~", "/.well-known/acme-challenge/", body=lines)
 
 
-def proxied() -> Iterator[Directive]:
+def can_keep(flavour: Flavour) -> bool:
+    """Since 1.19.10 a kept connection ends after a time also when it is never idle, which the switch needs."""
+    return flavour.version >= (1, 19, 10)
+
+
+def upstream(name: str, socket: Path) -> Directive:
+    """An app to which connections are kept. The link is followed whenever one is made."""
+    body = (
+        line("server", f"unix:{socket}"),
+        line("keepalive", KEPT),
+        line("keepalive_time", KEPT_AGE),
+        line("keepalive_timeout", KEPT_IDLE),
+    )
+    return block("upstream", name, body=body)
+
+
+def proxied(*, kept: bool = False) -> Iterator[Directive]:
     """What an app is told, and how long it may take. What a visitor claims about the way here is replaced or dropped.
 
-    No connection is kept for the next request: a kept one would lead to the release before, after the switch.
+    Unless `kept`, an app's server is asked to close its connection after each answer.
     """
     told: tuple[tuple[str, Word], ...] = (
         ("Host", Variable("host")),
-        ("Connection", Variable("webops_connection")),
+        ("Connection", Variable("webops_kept" if kept else "webops_connection")),
         ("Upgrade", Variable("http_upgrade")),
         ("X-Forwarded-For", Variable("remote_addr")),
         ("X-Forwarded-Proto", Variable("scheme")),
@@ -191,10 +210,10 @@ def proxied() -> Iterator[Directive]:
     yield line("proxy_max_temp_file_size", "64m")
 
 
-def lanes(socket: Path, *inside: Directive) -> Iterator[Directive]:
+def lanes(app: str, *inside: Directive) -> Iterator[Directive]:
     """The two ways to an app: through buffers, so that a slow visitor does not hold a worker, and straight through
     for those who ask for a stream of events. Any answer goes straight through with `X-Accel-Buffering: no`."""
-    to_app = line("proxy_pass", f"http://unix:{socket}")
+    to_app = line("proxy_pass", f"http://{app}")
     yield block("location", "@webops_app", body=(to_app, *inside))
     yield block("location", "@webops_stream", body=(to_app, line("proxy_buffering", "off"), *inside))
 

@@ -15,6 +15,7 @@ from webops_host.linux.nginx_parts import (
     HIDDEN,
     Ground,
     TlsFiles,
+    can_keep,
     challenge,
     closed,
     compression,
@@ -28,6 +29,7 @@ from webops_host.linux.nginx_parts import (
     tls,
     tls_listens,
     to_lane,
+    upstream,
 )
 from webops_host.linux.nginx_text import Directive, Phrase, Variable, block, line, render
 from webops_host.linux.site_rules import Rules
@@ -42,7 +44,8 @@ URI, REQUEST = Variable("uri"), Variable("request_uri")
 @dataclass(frozen=True, slots=True)
 class Front:
     """All that a deployment's file is made of. Without a site, or when `closed`, it says that nothing is published.
-    `own` is the name under the platform's domain; `tls` has the certificate of every name."""
+    `own` is the name under the platform's domain; `tls` has the certificate of every name. `keeps` tells that the app's
+    server leaves it to nginx when a connection ends."""
 
     name: DeploymentName
     own: HostName
@@ -50,6 +53,7 @@ class Front:
     site: Site | None = None
     rules: Rules = field(default_factory=Rules)
     closed: bool = False
+    keeps: bool = False
 
     @property
     def options(self) -> SiteOptions:
@@ -90,6 +94,8 @@ def _by_www(host: HostName, rule: WwwRule, hosts: Iterable[HostName]) -> HostNam
 def _lines(front: Front, ground: Ground) -> Iterator[Directive]:
     if _is_static(front):
         yield from nginx_static.maps(_prefix(front), front.rules)
+    if _is_kept(front, ground):
+        yield upstream(_prefix(front), ground.layout.live(front.name))
     yield _plain_server(front, ground)
     for files, leads, hosts in _groups(front):
         if leads is None:
@@ -99,11 +105,21 @@ def _lines(front: Front, ground: Ground) -> Iterator[Directive]:
 
 
 def _is_static(front: Front) -> bool:
-    return front.site is not None and front.site.unit is None and not (front.closed or front.options.maintenance)
+    return _is_open(front) and front.site is not None and front.site.unit is None
+
+
+def _is_kept(front: Front, ground: Ground) -> bool:
+    """Whether connections to the app are kept."""
+    is_app = _is_open(front) and front.site is not None and front.site.unit is not None
+    return is_app and front.keeps and can_keep(ground.flavour)
+
+
+def _is_open(front: Front) -> bool:
+    return not (front.closed or front.options.maintenance)
 
 
 def _prefix(front: Front) -> str:
-    """Begins the names of variables. A deployment's name has no underscore, so no two become one."""
+    """Begins the names of variables, and names the app. A deployment's name has no underscore, so no two become one."""
     return f"webops_{front.name.replace('-', '_')}"
 
 
@@ -221,10 +237,11 @@ def _app(front: Front, site: Site, ground: Ground) -> Iterator[Directive]:
     yield from compression(ground.flavour)
     if options.hsts:
         yield line("add_header", "Strict-Transport-Security", Variable("webops_hsts"), "always")
-    yield from proxied()
+    kept = _is_kept(front, ground)
+    yield from proxied(kept=kept)
     if options.wall:
         yield line("proxy_set_header", "Authorization", "")  # the wall's password is nothing that the app should see
-    yield from lanes(ground.layout.live(site.name), *opened)
+    yield from lanes(_prefix(front) if kept else f"unix:{ground.layout.live(site.name)}", *opened)
     mounts = {mount.prefix: mount for mount in reversed(site.mounts)}
     for prefix, mount in mounts.items():
         yield block("location", prefix, body=_shelf(front, mount, ground))

@@ -20,8 +20,8 @@ DIRECTIVES = frozenset(
         "brotli", "brotli_static", "brotli_types", "charset", "charset_types", "client_body_buffer_size",
         "client_body_timeout", "client_header_timeout", "client_max_body_size", "default_type", "deny",
         "disable_symlinks", "error_page", "etag", "gzip", "gzip_comp_level", "gzip_min_length", "gzip_static",
-        "gzip_types", "gzip_vary", "http2", "include", "index", "internal", "keepalive_timeout",
-        "large_client_header_buffers", "listen", "location", "log_format", "log_not_found", "map",
+        "gzip_types", "gzip_vary", "http2", "include", "index", "internal", "keepalive", "keepalive_time",
+        "keepalive_timeout", "large_client_header_buffers", "listen", "location", "log_format", "log_not_found", "map",
         "map_hash_bucket_size", "map_hash_max_size", "merge_slashes", "open_file_cache", "open_file_cache_valid",
         "proxy_buffering", "proxy_connect_timeout", "proxy_http_version", "proxy_max_temp_file_size",
         "proxy_next_upstream", "proxy_pass", "proxy_read_timeout", "proxy_request_buffering", "proxy_send_timeout",
@@ -30,7 +30,7 @@ DIRECTIVES = frozenset(
         "server_tokens", "set_real_ip_from", "ssl_certificate", "ssl_certificate_key", "ssl_ciphers",
         "ssl_ecdh_curve", "ssl_prefer_server_ciphers", "ssl_protocols", "ssl_reject_handshake", "ssl_session_cache",
         "ssl_session_tickets", "ssl_session_timeout", "tcp_nopush", "try_files", "types",
-        "underscores_in_headers", "variables_hash_bucket_size", "variables_hash_max_size",
+        "underscores_in_headers", "upstream", "variables_hash_bucket_size", "variables_hash_max_size",
     }
 )  # fmt: skip
 

@@ -22,7 +22,7 @@ from typing import Protocol
 
 from webops_host import codec, files
 from webops_host.errors import BadValue, HostError, NotFound
-from webops_host.linux import connections, nginx_control, nginx_site, site_links, site_rules, tls_files
+from webops_host.linux import connections, nginx_control, nginx_site, site_links, site_rules, tls_files, units
 from webops_host.linux.layout import ServerLayout
 from webops_host.linux.nginx_control import Nginx, NginxControl
 from webops_host.linux.nginx_parts import Flavour, Ground, TlsFiles
@@ -245,7 +245,9 @@ class LinuxSites:
         return HostName(f"{name}.{self._platform.domain}")
 
     def _front(self, name: DeploymentName, record: Record) -> Front:
-        nameless = Front(name, self._own(name), {}, record.site, record.rules, closed=not record.up)
+        unit = None if record.site is None else record.site.unit
+        keeps = unit is not None and units.keeps(self._layout, unit)
+        nameless = Front(name, self._own(name), {}, record.site, record.rules, closed=not record.up, keeps=keeps)
         tls: Mapping[HostName, TlsFiles] = tls_files.chosen(self._layout, name, nameless.hosts)
         return replace(nameless, tls=tls)
 

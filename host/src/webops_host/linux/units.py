@@ -84,6 +84,17 @@ def files(around: Surroundings, unit: Unit, user: str, port: int) -> Files:
     return Files(made, unit_text.variables(command.env))
 
 
+def keeps(layout: ServerLayout, ref: UnitRef) -> bool:
+    """Whether a unit's server leaves it to the web server when a connection ends: the platform's own does, where it
+    listens itself."""
+    name = name_of(ref)
+    try:
+        service = (layout.units / f"{name}.service").read_text()
+    except FileNotFoundError:
+        return False
+    return unit_text.exec_words((programs.KEEPS,)) in service and not (layout.units / f"{name}.proxy.service").exists()
+
+
 def _unit(unit: Unit, held: bool) -> Iterator[tuple[str, str]]:
     ref = unit.ref
     needed = [FIREWALL, *((f"{name_of(ref)}.socket",) if held else ())]
