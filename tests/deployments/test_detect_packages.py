@@ -262,6 +262,20 @@ def test_a_python_that_is_not_here_is_planned_when_no_other_can_do():
     assert firm.python.python == "3.14"
 
 
+@pytest.mark.parametrize(
+    ("files", "requirements", "expected"),
+    [
+        ({"runtime.txt": "python-3.7.4\n"}, "Django==1.11.29", "3.9"),
+        ({"runtime.txt": "python-3.8.4\n"}, "Django==1.11.29", "3.8"),
+        ({}, "Django==1.10.5", "3.7"),  # no newer one can do
+    ],
+)
+def test_of_pythons_that_are_not_here_one_that_can_be_downloaded_is_planned(files, requirements, expected):
+    plan = planned(shop() | files | {"requirements.txt": requirements}, pythons=(PythonVersion("3.11"),))
+
+    assert (plan.python.python, "python_absent" in codes(plan)) == (expected, True)
+
+
 def test_a_compiled_pin_without_a_file_for_the_only_python_moves_and_says_so():
     plan = planned(shop() | {"requirements.txt": "Django==4.2.1\nPillow==8.3.2\n"}, pythons=(PythonVersion("3.11"),))
 

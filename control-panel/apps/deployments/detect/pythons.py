@@ -17,6 +17,8 @@ from webops_host.names import PythonVersion
 
 KNOWN = tuple(PythonVersion(f"3.{minor}") for minor in range(6, 15))
 Pair = tuple[int, int]
+OFFERED = (3, 8)
+"""The oldest that uv has to download."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,9 +212,10 @@ def _absent(
     fitting: list[PythonVersion], firm: list[tuple[Wish, SpecifierSet]], soft: list[tuple[Wish, PythonVersion]],
     installed: tuple[PythonVersion, ...], bounds: _Bounds, notes: Notes,
 ) -> PythonVersion:  # fmt: skip
-    """No Python here can do: plan the one that could, for the host to fetch."""
-    wished = next((version for _, version in soft if version in fitting), None)
-    nearest = bounds.best(fitting) if fitting else None
+    """No Python here can do: plan one that could, for the host to fetch, and rather one that is there to be fetched."""
+    offered = [version for version in fitting if version.pair >= OFFERED] or fitting
+    wished = next((version for _, version in soft if version in offered), None)
+    nearest = bounds.best(offered) if offered else None
     chosen = wished or nearest or (soft[0][1] if soft else None) or (installed[-1] if installed else KNOWN[-2])
     reason = f"requires {firm[0][0].text}" if firm else bounds.why or "it is wished"
     where = firm[0][0].where if firm else bounds.where
