@@ -15,8 +15,12 @@ from webops_install.steps import units
 UNITS = ROOT / "install/units"
 SERVICES = sorted(UNITS.glob("*.service"))
 STRICT = ("webops-hostd", "webops-pgd", "webops-panel", "webops-worker", "webops-redis")
-MOST = {"webops-firewall": 3.3, "webops-selftest": 4.3, "webops-idle": 2.0, "webops-renew": 2.5}
-"""Root's own short programs, which hear nobody. Those that anybody can talk to are STRICT: at most 2.0."""
+MOST = {
+    "webops-firewall": 3.3, "webops-firewall-reload": 2.0, "webops-idle": 2.0, "webops-recover": 8.7,
+    "webops-renew": 2.5, "webops-selftest": 4.3,
+}  # fmt: skip
+"""Root's own short programs, which hear nobody. Those that anybody can talk to are STRICT: at most 2.0. `recover` is
+the setup program itself, after a power cut in the middle of an upgrade."""
 ANALYZE = shutil.which("systemd-analyze")
 needs_analyze = pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not installed: units are NOT checked")
 
@@ -39,6 +43,10 @@ def test_who_listens_to_others_is_in_a_strict_sandbox(name: str) -> None:
 @pytest.mark.parametrize("name", MOST)
 def test_what_runs_as_root_by_itself_gives_up_what_it_does_not_need(name: str) -> None:
     assert exposure(UNITS / f"{name}.service") <= MOST[name]
+
+
+def test_every_unit_has_a_ceiling() -> None:
+    assert {path.stem for path in SERVICES} == {*STRICT, *MOST}
 
 
 @needs_analyze
