@@ -80,11 +80,13 @@ class LinuxHost(Ports):
     def explain(self, name: DeploymentName) -> Mapping[str, str]:
         site, address = self._sites.served(name), self._sites.address(name)
         served = "nothing is published" if site is None else json.dumps(codec.dump(site), indent=2)
+        notices = self._sites.notices(name)
         texts = [f"# {file}\n{text}" for file, text in self._units.texts(name).items()]
         layout = self._layout
         return {
             "units": "\n\n".join(texts) or "no units are installed",
             "site": f"{address.url if address else 'no address'}\n{served}",
+            **({"rules left out": "\n".join(notices)} if notices else {}),
             "paths": "\n".join(
                 (
                     f"mirror    {layout.mirror(name)}",
