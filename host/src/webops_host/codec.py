@@ -1,7 +1,7 @@
 """Values to JSON and back, by their types: the one form in which they cross a socket or are kept in a row.
 
 `load` builds every value through its own constructor, so that what arrives has been checked again; an unknown or
-missing field, or a value of another type, raises BadValue. A `bool` is never taken for a number.
+missing field, or a value of another type or range, raises BadValue. A `bool` is never taken for a number.
 """
 
 from __future__ import annotations
@@ -49,6 +49,9 @@ def _load(kind: Any, data: Json) -> Any:
     origin = typing.get_origin(kind)
     if origin in (Union, types.UnionType):
         return _load_union(typing.get_args(kind), data)
+    if origin is typing.Annotated:
+        number, allowed = typing.get_args(kind)
+        return _load_in_range(number, allowed, data)
     if origin is tuple:
         item = typing.get_args(kind)[0]
         return tuple(_load(item, entry) for entry in _expect(list, data))
@@ -79,6 +82,13 @@ def _load_plain(kind: Any, data: Json) -> Any:
     raise TypeError(f"{kind!r} can not be loaded")
 
 
+def _load_in_range(kind: type, allowed: range, data: Json) -> Any:
+    number = _load(kind, data)
+    if number not in allowed:
+        raise BadValue(f"{number!r:.80} is not a number from {allowed.start} to {allowed.stop - 1}.")
+    return number
+
+
 def _load_union(choices: tuple[Any, ...], data: Json) -> Any:
     """The choice whose fields fit; None only for null."""
     if data is None and type(None) in choices:
@@ -96,7 +106,7 @@ def _load_union(choices: tuple[Any, ...], data: Json) -> Any:
 
 @cache
 def _fields(kind: type) -> dict[str, tuple[Any, bool]]:
-    hints = typing.get_type_hints(kind)
+    hints = typing.get_type_hints(kind, include_extras=True)
     missing = dataclasses.MISSING
     return {
         field.name: (hints[field.name], field.default is missing and field.default_factory is missing)
@@ -110,7 +120,7 @@ def _load_dataclass(kind: type, data: Json) -> Any:
     unknown = sorted(set(given) - set(fields))
     missing = sorted(name for name, (_, required) in fields.items() if required and name not in given)
     if unknown or missing:
-        raise BadValue(f"{kind.__name__}: unknown {unknown}, missing {missing}.")
+        raise BadValue(f"{kind.__name__}: unknown {unknown!s:.200}, missing {missing}.")
     return kind(**{name: _load(fields[name][0], value) for name, value in given.items()})
 
 

@@ -74,7 +74,7 @@ class Operation:
         unknown = sorted(set(params) - set(self.parameters))
         missing = sorted(self.required - set(params))
         if unknown or missing:
-            raise BadValue(f"{self.name}: unknown {unknown}, missing {missing}.")
+            raise BadValue(f"{self.name}: unknown {unknown!s:.200}, missing {missing}.")
         return {key: self._load_one(key, value) for key, value in params.items()}
 
     def _load_one(self, key: str, value: codec.Json) -> Any:
@@ -111,7 +111,7 @@ def _portable(hint: Any) -> Any:
 
 
 def _operation(port: str, method: str, function: Any) -> Operation:
-    hints = typing.get_type_hints(function)
+    hints = typing.get_type_hints(function, include_extras=True)
     signature = inspect.signature(function)
     signature = signature.replace(parameters=list(signature.parameters.values())[1:])
     known = {key: _portable(hints[key]) for key in signature.parameters if hints[key] is not Console}

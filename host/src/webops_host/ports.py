@@ -12,6 +12,7 @@ from typing import Protocol
 from webops_host.certificate_values import CertificateStatus, NameCheck, PrivateKey, Renewal
 from webops_host.database_values import DatabaseFacts, Dump, Restored
 from webops_host.names import CommitId, DeploymentName, DumpId, PythonVersion, RelativePath
+from webops_host.numbers import Offset, Positive
 from webops_host.values import (
     Console,
     Disk,
@@ -49,11 +50,11 @@ class Accounts(Protocol):
     def releases(self, name: DeploymentName) -> tuple[int, ...]:
         """Numbers of the releases on disk that are whole, lowest first."""
 
-    def discard(self, name: DeploymentName, release: int) -> int:
+    def discard(self, name: DeploymentName, release: Positive) -> int:
         """Remove one release's files and units, and environments no other release uses; returns the bytes freed.
         Refuses (BadValue) the release that the site serves. Absent is fine and frees 0."""
 
-    def seal(self, name: DeploymentName, release: int) -> None:
+    def seal(self, name: DeploymentName, release: Positive) -> None:
         """Mark the release's files as whole. `releases` lists only sealed ones."""
 
 
@@ -70,7 +71,7 @@ class Sources(Protocol):
     def read(self, name: DeploymentName, commit: CommitId, paths: Iterable[str]) -> Mapping[str, bytes]:
         """Contents of the regular files among `paths` (each at most 1 MiB, together 32 MiB); others are left out."""
 
-    def checkout(self, name: DeploymentName, release: int, commit: CommitId) -> None:
+    def checkout(self, name: DeploymentName, release: Positive, commit: CommitId) -> None:
         """Lay the commit's tree out as the release's source. Links that lead outside the tree, and submodules, are
         left out. A half-made tree is made anew."""
 
@@ -81,7 +82,7 @@ class Builds(Protocol):
     def pythons(self) -> tuple[PythonVersion, ...]:
         """The interpreters that are here, oldest first. Others may be fetched by `python` when the network allows."""
 
-    def python(self, name: DeploymentName, release: int, plan: PythonPlan, console: Console) -> PythonBuilt:
+    def python(self, name: DeploymentName, release: Positive, plan: PythonPlan, console: Console) -> PythonBuilt:
         """Have the environment. The same digest again does nothing. Raises CommandFailed, PythonMissing, DiskFull."""
 
     def node(self, runtime: Runtime, plan: NodePlan, console: Console) -> None:
@@ -93,11 +94,11 @@ class Builds(Protocol):
     def django(self, runtime: Runtime, work: DjangoWork, console: Console) -> DjangoFacts:
         """Check, migrate and collect static files in one process. Raises CommandFailed, CommandTimedOut."""
 
-    def carry_static(self, name: DeploymentName, release: int, source: int) -> None:
+    def carry_static(self, name: DeploymentName, release: Positive, source: Positive) -> None:
         """Have the collected static files of the release `source` in this release too, without copying their contents.
         Raises NotFound when `source` has no files. Again: nothing."""
 
-    def publish(self, name: DeploymentName, release: int, folder: RelativePath) -> Published:
+    def publish(self, name: DeploymentName, release: Positive, folder: RelativePath) -> Published:
         """Copy a folder of the release's source to its public tree, without links, dot files (except .well-known)
         and .git. Raises NotFound when the folder or its index.html is missing. Again: made anew."""
 
@@ -201,10 +202,10 @@ class Databases(Protocol):
     def dumps(self, name: DeploymentName) -> tuple[Dump, ...]:
         """Every good dump, newest first."""
 
-    def read(self, name: DeploymentName, dump: DumpId, offset: int) -> bytes:
+    def read(self, name: DeploymentName, dump: DumpId, offset: Offset) -> bytes:
         """A piece of the file from there on (at most 1 MiB); nothing at its end. Raises NotFound."""
 
-    def receive(self, name: DeploymentName, dump: DumpId, offset: int, piece: bytes) -> int:
+    def receive(self, name: DeploymentName, dump: DumpId, offset: Offset, piece: bytes) -> int:
         """Take a piece of a file that a person uploads; returns how many bytes are there now. The same piece again:
         nothing. Raises BadValue for a gap, DiskFull."""
 

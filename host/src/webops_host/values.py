@@ -23,6 +23,7 @@ from webops_host.names import (
     RelativePath,
     VariableKey,
 )
+from webops_host.numbers import Positive
 from webops_host.site_options import SiteOptions
 
 Variables = Mapping[VariableKey, str]
@@ -187,7 +188,7 @@ class Runtime:
     """
 
     name: DeploymentName
-    release: int
+    release: Positive
     root: RelativePath = RelativePath("")
     variables: Variables = field(default_factory=dict, repr=False)
     environment: Digest | None = None
@@ -206,7 +207,7 @@ class DjangoWork:
 
     migrate: bool = True
     collectstatic: bool = True
-    static_from: int | None = None
+    static_from: Positive | None = None
     timeout: float = 900.0
 
 
@@ -240,9 +241,9 @@ class UnitRef:
     """One running copy of one process kind of one release."""
 
     name: DeploymentName
-    release: int
+    release: Positive
     kind: ProcessKind
-    index: int = 1
+    index: Positive = 1
 
     def __str__(self) -> str:
         return f"{self.name}-{self.release}-{self.kind}-{self.index}"
@@ -254,8 +255,8 @@ class Gunicorn:
 
     application: DottedName
     asgi: bool = False
-    workers: int = 1
-    threads: int = 4
+    workers: Positive = 1
+    threads: Positive = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,7 +362,7 @@ class Mount:
     def __post_init__(self) -> None:
         clean = self.prefix.isascii() and self.prefix.isprintable() and not set(self.prefix) & set(" \"'\\{};?#%")
         if not clean or not (self.prefix.startswith("/") and self.prefix.endswith("/")) or ".." in self.prefix:
-            raise BadValue(f"{self.prefix!r} is not a URL prefix.", hint="Use a path such as “/static/”.")
+            raise BadValue(f"{self.prefix!r:.80} is not a URL prefix.", hint="Use a path such as “/static/”.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,7 +373,7 @@ class Site:
     """
 
     name: DeploymentName
-    release: int
+    release: Positive
     unit: UnitRef | None = None
     mounts: tuple[Mount, ...] = ()
     domains: tuple[Domain, ...] = ()
@@ -385,7 +386,7 @@ class SiteAddress:
     """Where a published site answers, and which release it serves."""
 
     url: str
-    release: int
+    release: Positive
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,12 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from webops_host import ports
+from webops_host.daemon.alarm import Alarm
 from webops_host.daemon.answers import Answers
 from webops_host.daemon.server import Policy, Server
 from webops_host.errors import HostError
@@ -25,6 +26,7 @@ from webops_host.operations import READS, Operation
 FIRST_FD = 3
 PATIENCE = 60.0  # seconds of silence
 LOOK = 5.0
+ALARM = "alarm.json"
 FAREWELL = 30.0  # seconds that what is under way gets to end
 PANEL, WORKER = "webops", "webops-worker"
 PANEL_MAY = READS | {"processes.start", "processes.stop"}
@@ -46,24 +48,27 @@ def policy(users: Callable[[str], int | None] | None = None) -> Policy:
     return decide
 
 
-def run(make: Callable[[], ports.Host], fences: Path, answers: Path | None = None) -> int:
+def run(
+    make: Callable[[], ports.Host], fences: Path, answers: Path | None = None, environ: Mapping[str, str] = os.environ
+) -> int:
     """Serve until SIGTERM or silence. 1 when there is no socket, or the host can not be made. `answers` is a file for
-    what was answered; without one it is forgotten when the daemon leaves."""
+    what was answered; without one it is forgotten when the daemon leaves. What looks like an attack is told in the
+    folder that systemd gave for what everybody may read."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
     leave = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: leave.set())
+    alarm = Alarm(Path(environ["RUNTIME_DIRECTORY"], ALARM) if "RUNTIME_DIRECTORY" in environ else None)
     try:
-        listener = handed_over()
-        server = Server(make(), Path("/nonexistent"), Fences(fences), policy(), Answers(answers))
+        with handed_over() as listener:
+            server = Server(make(), Path("/nonexistent"), Fences(fences), policy(), Answers(answers), alarm)
+            server.serve(listener)
+            while not leave.wait(LOOK) and not server.leave_if_idle(PATIENCE):
+                pass
+            server.stop()
     except HostError as error:
         print(f"{error.message} {error.hint}".strip(), file=sys.stderr)  # noqa: T201
         return 1
-    server.serve(listener)
-    while not leave.wait(LOOK):
-        if server.leave_if_idle(PATIENCE):
-            return 0
-    server.stop()
     server.wait(FAREWELL)
     return 0
 

@@ -10,6 +10,7 @@ Whatever is not exactly this is refused by name. The sender cancels by closing i
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -96,7 +97,7 @@ def encode(data: Json) -> bytes:
 def decode(line: bytes) -> Json:
     """JSON without the numbers that are none, and without a name given twice."""
     try:
-        return json.loads(line, parse_constant=_no_constant, object_pairs_hook=_no_twins)
+        return json.loads(line, parse_float=_finite, parse_constant=_no_constant, object_pairs_hook=_no_twins)
     except (ValueError, RecursionError) as error:
         raise BadValue(f"That is not JSON: {error!s:.100}") from None
 
@@ -114,6 +115,14 @@ def _listed(value: object) -> object:
 
 def _no_constant(name: str) -> NoReturn:
     raise BadValue(f"{name} is not a number here.")
+
+
+def _finite(text: str) -> float:
+    """JSON can write a number that is larger than any (1e999)."""
+    number = float(text)
+    if math.isinf(number):
+        raise BadValue(f"{text:.20} is larger than any number.")
+    return number
 
 
 def _no_twins(pairs: list[tuple[str, Json]]) -> dict[str, Json]:

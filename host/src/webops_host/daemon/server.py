@@ -20,15 +20,19 @@ from pathlib import Path
 
 from webops_host import files, ports
 from webops_host.daemon import protocol
+from webops_host.daemon.alarm import Alarm
 from webops_host.daemon.answers import Answers
 from webops_host.errors import BadValue, Forbidden, HostError, full_disk_told
 from webops_host.fences import LAST, Fences
-from webops_host.operations import Operation, deployment_of, perform
+from webops_host.names import DeploymentName
+from webops_host.operations import Operation, Values, deployment_of, perform
 from webops_host.values import Console
 
 log = logging.getLogger("webops.host")
 
 CONVERSATIONS = 256
+LARGE = 1 << 16  # bytes; of requests above this only a few are read at once, and one is taken apart
+LARGE_AT_ONCE = 8
 PATIENCE = 30.0  # seconds for a request to arrive whole, and for a reader that does not read
 LOOK = 0.5  # seconds between looks at whether to stop
 
@@ -51,14 +55,17 @@ class Server:
         fences: Fences,
         policy: Policy = same_user,
         answers: Answers | None = None,
+        alarm: Alarm | None = None,
     ) -> None:
         self.refused: Counter[str] = Counter()
+        self._alarm = alarm or Alarm()
         self._host, self._path, self._fences, self._policy = host, path, fences, policy
         self._turn = threading.Lock()
         self._turn_over = threading.Condition(self._turn)
         self._active, self._quiet_since = 0, time.monotonic()
         self._answers = answers or Answers()
         self._room = threading.BoundedSemaphore(CONVERSATIONS)
+        self._large, self._taking_apart = threading.BoundedSemaphore(LARGE_AT_ONCE), threading.Lock()
         self._stopping = threading.Event()
         self._listener: socket.socket | None = None
         self._own = False  # whether the socket is ours to end
@@ -113,27 +120,24 @@ class Server:
                     continue
                 connection = self._accepted(listener)
             except (OSError, ValueError):
-                if self._stopping.is_set():
-                    return
-                time.sleep(0.05)  # out of descriptors: some will come back
+                self.refused["room"] += 1
+                self._stopping.wait(0.05)  # out of descriptors, of which some will come back; or we are to leave
                 continue
             if connection is not None:
                 self._room.acquire()
-                threading.Thread(target=self._converse, args=(connection,), name="host-call", daemon=True).start()
+                self._begin(connection)
 
     def _accepted(self, listener: socket.socket) -> socket.socket | None:
         """The next caller, unless it was decided to leave: then it stays in the queue for somebody else."""
         with self._turn:
             if self._stopping.is_set():
                 return None
-            try:
-                connection, _ = listener.accept()
-            except BlockingIOError:
-                return None
+            connection, _ = listener.accept()
             self._active += 1
             return connection
 
-    def _converse(self, connection: socket.socket) -> None:
+    def converse(self, connection: socket.socket) -> None:
+        """Hear one request, answer it, and close."""
         try:
             with connection:
                 connection.settimeout(PATIENCE)
@@ -142,34 +146,51 @@ class Server:
                     connection.sendall(answer)
         except OSError:  # the caller went away
             self.refused["gone"] += 1
+
+    def _begin(self, connection: socket.socket) -> None:
+        try:
+            threading.Thread(target=self._converse, args=(connection,), name="host-call", daemon=True).start()
+        except RuntimeError:  # the system gives us no more threads; the caller may ask again
+            connection.close()
+            self._end()
+
+    def _converse(self, connection: socket.socket) -> None:
+        try:
+            self.converse(connection)
         finally:
-            self._room.release()
-            with self._turn:
-                self._active -= 1
-                self._quiet_since = time.monotonic()
-                self._turn_over.notify_all()
+            self._end()
+
+    def _end(self) -> None:
+        self._room.release()
+        with self._turn:
+            self._active -= 1
+            self._quiet_since = time.monotonic()
+            self._turn_over.notify_all()
 
     def _hear(self, connection: socket.socket) -> bytes | None:
         """The answer to the connection's request; None when there never was a whole one."""
         uid = _peer_uid(connection)
         may = self._policy(uid)
         if may is None:
-            return self._refuse("peer", Forbidden(f"User {uid} may not speak to this host."))
+            return self._refuse("peer", uid, Forbidden(f"User {uid} may not speak to this host."))
         try:
-            line = _read_line(connection)
+            line = _read_line(connection, self._large)
             if line is None:
                 self.refused["half"] += 1
                 return None
-            request = protocol.parse(line)
-        except BadValue as error:
-            return self._refuse("request", error)
+            with self._taking_apart if len(line) > LARGE else contextlib.nullcontext():
+                request = protocol.parse(line)
+        except (BadValue, RecursionError) as error:  # what is just not too deep to be read is too deep to be shown
+            told = error if isinstance(error, BadValue) else BadValue("The request is nested too deeply.")
+            return self._refuse("request", uid, told)
         if not may(request.operation):
-            return self._refuse("policy", Forbidden(f"User {uid} may not ask for {request.operation.name}."))
+            return self._refuse("policy", uid, Forbidden(f"User {uid} may not ask for {request.operation.name}."))
         return self._answer(request, line, connection)
 
-    def _refuse(self, what: str, error: HostError) -> bytes:
+    def _refuse(self, what: str, uid: int, error: HostError) -> bytes:
         self.refused[what] += 1
-        log.warning("refused %s: %s", what, error.message)
+        log.warning("refused %s: %.300s", what, error.message)
+        self._alarm.refused(uid, error.message)
         return protocol.refusal(error)
 
     def _answer(self, request: protocol.Request, line: bytes, connection: socket.socket) -> bytes:
@@ -184,16 +205,7 @@ class Server:
         if operation.streams:
             values["console"] = _Remote(connection, self._stopping).console()
         try:
-            if operation.changes and request.fence is not None and name is not None:
-                self._fences.pass_through(name, request.fence)
-            with full_disk_told():
-                answer = protocol.answer(operation, perform(self._host, operation, values))
-            if operation.name in LAST and name is not None:
-                self._fences.forget(name)
-            outcome = "ok"
-        except HostError as error:
-            answer, outcome = protocol.refusal(error), error.code
-            self.refused[f"{operation.name}:{error.code}"] += 1
+            answer, outcome = self._act(request, name, values)
         except Exception as error:  # the outer edge: a defect of ours must not end the daemon
             log.exception("%s broke", operation.name)
             answer = protocol.refusal(HostError(f"The host broke: {type(error).__name__}.", hint="See its log."))
@@ -201,6 +213,21 @@ class Server:
         level = logging.INFO if operation.changes or outcome != "ok" else logging.DEBUG
         log.log(level, "%s %s %s %.3fs", operation.name, name or "-", outcome, time.monotonic() - began)
         return answer
+
+    def _act(self, request: protocol.Request, name: DeploymentName | None, values: Values) -> tuple[bytes, str]:
+        """The answer, and how it went in a word."""
+        operation = request.operation
+        try:
+            if operation.changes and request.fence is not None and name is not None:
+                self._fences.pass_through(name, request.fence)
+            with full_disk_told():
+                answer = protocol.answer(operation, perform(self._host, operation, values))
+            if operation.name in LAST and name is not None:
+                self._fences.forget(name)
+            return answer, "ok"
+        except HostError as error:
+            self.refused[f"{operation.name}:{error.code}"] += 1
+            return protocol.refusal(error), error.code
 
 
 class _Remote:
@@ -239,24 +266,30 @@ def _is_closed(connection: socket.socket) -> bool:
         return True
 
 
-def _read_line(connection: socket.socket) -> bytes | None:
-    """The request's line, or None when the connection ended first. Raises BadValue when it is too long."""
+def _read_line(connection: socket.socket, large: threading.Semaphore) -> bytes | None:
+    """The request's line, or None when the connection ended first or took too long. Raises BadValue when it is too
+    long, or there are too many of its size."""
     parts: list[bytes] = []
     size = 0
     deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        chunk = connection.recv(1 << 16)
-        if not chunk:
-            return None
-        parts.append(chunk)
-        size += len(chunk)
-        if size > protocol.REQUEST_LIMIT:
-            raise BadValue("The request is larger than 4 MiB.")
-        if b"\n" in chunk:
-            line, rest = b"".join(parts).split(b"\n", 1)
-            if rest:
-                raise BadValue("One connection carries one request.")
-            return line
+    with contextlib.ExitStack() as held:
+        while time.monotonic() < deadline:
+            chunk = connection.recv(1 << 16)
+            if not chunk:
+                return None
+            parts.append(chunk)
+            if size <= LARGE < size + len(chunk):
+                if not large.acquire(timeout=PATIENCE):
+                    raise BadValue("Too many large requests are under way.", hint="Ask again.")
+                held.callback(large.release)
+            size += len(chunk)
+            if size > protocol.REQUEST_LIMIT:
+                raise BadValue("The request is larger than 4 MiB.")
+            if b"\n" in chunk:
+                line, rest = b"".join(parts).split(b"\n", 1)
+                if rest:
+                    raise BadValue("One connection carries one request.")
+                return line
     return None
 
 
