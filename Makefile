@@ -1,6 +1,6 @@
 # What a person does here, and nothing else: CI runs the same.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test server-test check format bench bench-server lock
+.PHONY: help setup run test server-test check coverage format bench bench-server lock
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 
@@ -9,6 +9,8 @@ PYTEST := $(BIN)/python -m pytest
 SCRIPTS = $$(git ls-files -co --exclude-standard '*.sh' .ci/run)
 # Checks look at no data of a panel that was set up here.
 APART := WEBOPS_VAR=$(CURDIR)/.mypy_cache/var
+CORE_TESTS := $(patsubst %,tests/host/test_%.py,activated alarm codec conversations fences fuzz linux_host names pgd \
+	protocol server values)
 # A suite may be empty (pytest's status 5), never failing.
 OR_EMPTY := || [ $$? -eq 5 ]
 
@@ -24,6 +26,7 @@ run:  ## the panel, its worker and the embedded host, on this computer
 
 test: check  ## every check and every test
 	$(PYTEST) -q -n 2 --dist loadfile -m "not slow and not browser and not server" --ignore tests/shape $(OR_EMPTY)
+	$(MAKE) --no-print-directory coverage
 	$(PYTEST) -q -m "slow and not browser and not server" --durations=15 $(OR_EMPTY)
 	$(PYTEST) -q -m "browser" $(OR_EMPTY)
 	$(MAKE) --no-print-directory server-test
@@ -40,6 +43,10 @@ check:  ## style, types, direction of imports, scripts, migrations, sizes and do
 	cd control-panel && $(APART) venv/bin/python manage.py makemigrations --check --dry-run
 	cd control-panel && $(APART) venv/bin/python manage.py check
 	$(PYTEST) -q tests/shape
+
+coverage:  ## every branch of the trusted core (docs/security.md) is tested; fails below 100 %
+	$(BIN)/python -m coverage run -m pytest -q -m "not slow" $(CORE_TESTS)
+	$(BIN)/python -m coverage report
 
 format:  ## put the code into the one form
 	$(BIN)/ruff check --fix --exit-zero .
