@@ -20,7 +20,7 @@ main() {
 
 missing() {
     local program PATH="$PATH:/usr/sbin:/sbin"
-    for program in git:git node:nodejs npm:npm chromium:chromium nginx:nginx "${SERVER[@]}"; do
+    for program in git:git node:nodejs npm:npm chromium:chromium nginx:nginx redis-server:redis-server "${SERVER[@]}"; do
         if ! command -v "${program%%:*}" > /dev/null; then printf '%s ' "${program##*:}"; fi
     done
     if ! compgen -G "/usr/lib/postgresql/*/bin/initdb" > /dev/null; then printf 'postgresql '; fi

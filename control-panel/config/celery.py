@@ -10,20 +10,13 @@ from django.conf import settings
 
 from apps.core import broker, queue
 
-HOURS = 3600
-
 app = Celery("webops", fixups=[], set_as_current=False)  # no fixup: the engine looks after its own connections
 app.conf.update(
-    broker_url=broker.parse(settings.ENV.redis_url).celery_url if settings.ENV.redis_url else None,
+    broker_url="redis",  # only a name: where it is, its transport has from the option
+    broker_transport="apps.core.carrier:Transport",
+    broker_transport_options={"broker": broker.parse(settings.ENV.redis_url)} if settings.ENV.redis_url else {},
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
-    broker_transport_options={
-        "visibility_timeout": 6 * HOURS,  # recovery belongs to leases, not to Redis
-        "socket_timeout": 30,
-        "health_check_interval": 25,
-        "polling_interval": 10,  # how long Redis holds a question that nothing answers
-        "client_name": f"webops-worker-{settings.ENV.host}",
-    },
     accept_content=["json"],
     task_serializer="json",
     result_backend=None,
@@ -32,8 +25,8 @@ app.conf.update(
     task_reject_on_worker_lost=True,
     task_default_queue=queue.name_of(settings.ENV.host),
     worker_prefetch_multiplier=1,
-    worker_pool="threads",
-    worker_concurrency=1,  # a doorbell is heard in no time; the work itself has threads of its own
+    worker_pool="solo",  # a doorbell is heard in no time; the work itself has threads of its own
+    worker_concurrency=1,
     worker_enable_remote_control=False,
     worker_send_task_events=False,
     worker_hijack_root_logger=False,

@@ -40,7 +40,7 @@ class Queued(Platform):
             self.panel = self._start("panel", "-m", "config.serve")
             self.api = self._signed_in()
             self.call("POST", "/deployments", name="blog", repository="https://github.com/acme/blog")
-            until(lambda: "Connected to redis" in self.log("worker"), "the worker to consume", timeout=90)
+            until(lambda: "Connected to unix:" in self.log("worker"), "the worker to consume", timeout=90)
         except BaseException:
             self.__exit__()
             raise

@@ -1,7 +1,8 @@
-"""The few words that the panel says to Redis, over a socket of its own for each: AUTH, SELECT, LPUSH, LTRIM, PING.
+"""The few words that are said to Redis: AUTH, SELECT, LPUSH, LTRIM, PING, over a socket of its own for each, and LLEN,
+DEL and BRPOP, over one that the worker keeps.
 
-The client libraries cost a process 20 to 30 MiB; a doorbell needs none of what they can do. Only the worker, which
-consumes, loads Celery and its client.
+The client libraries cost a process 7 to 30 MiB; a doorbell needs none of what they can do. Celery, which only the
+worker loads, hears through `core/carrier`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import socket
 from dataclasses import dataclass, field
 from functools import cache
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from typing import BinaryIO
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -40,19 +42,19 @@ class Broker:
         """Raises BrokerDown unless it answers."""
         self._say((b"PING",))
 
-    @property
-    def celery_url(self) -> str:
-        """The same place in the words of Celery."""
-        secret = f":{quote(self.password, safe='')}@" if self.password else ""
-        if self.path:
-            return f"redis+socket://{secret}{self.path}?virtual_host={self.db}"
-        return f"redis://{secret}{self.name}:{self.port}/{self.db}"
+    def __str__(self) -> str:
+        """Where it is, for a log: without the password."""
+        return f"unix://{self.path}?db={self.db}" if self.path else f"redis://{self.name}:{self.port}/{self.db}"
+
+    def ear(self) -> Ear:
+        """A connection that is kept, to wait at. Raises BrokerDown."""
+        try:
+            return Ear(self._connected(), self._opening())
+        except OSError as error:
+            raise BrokerDown(str(error)) from error
 
     def _say(self, *commands: tuple[bytes, ...]) -> None:
-        opening: list[tuple[bytes, ...]] = [(b"SELECT", b"%d" % self.db)]
-        if self.password:
-            opening.insert(0, (b"AUTH", self.password.encode()))
-        said = [*opening, *commands]
+        said = [*self._opening(), *commands]
         try:
             with self._connected() as connection, connection.makefile("rb") as answers:
                 connection.sendall(b"".join(map(_written, said)))
@@ -60,6 +62,10 @@ class Broker:
                     _heed(answers.readline(1024))
         except OSError as error:
             raise BrokerDown(str(error)) from error
+
+    def _opening(self) -> tuple[tuple[bytes, ...], ...]:
+        secret = ((b"AUTH", self.password.encode()),) if self.password else ()
+        return (*secret, (b"SELECT", b"%d" % self.db))
 
     def _connected(self) -> socket.socket:
         if not self.path:
@@ -72,6 +78,43 @@ class Broker:
             connection.close()
             raise
         return connection
+
+
+class Ear:
+    """One connection for one listener; whoever got a BrokerDown from it closes it and asks for another."""
+
+    def __init__(self, connection: socket.socket, opening: tuple[tuple[bytes, ...], ...]) -> None:
+        self._connection = connection
+        self._answers: BinaryIO = connection.makefile("rb")
+        for words in opening:
+            self._ask(words)
+
+    def take(self, queue: str, seconds: int) -> bytes | None:
+        """The oldest message of a queue, once there is one, or None after this time. Raises BrokerDown."""
+        found = self._ask((b"BRPOP", queue.encode(), b"%d" % seconds), seconds + PATIENCE)
+        message = found[1] if isinstance(found, list) else None
+        return message if isinstance(message, bytes) else None
+
+    def waiting(self, queue: str) -> int:
+        """How many messages lie there. Raises BrokerDown."""
+        found = self._ask((b"LLEN", queue.encode()))
+        return found if isinstance(found, int) else 0
+
+    def forget(self, queue: str) -> None:
+        """Throw away what lies there. Again: nothing. Raises BrokerDown."""
+        self._ask((b"DEL", queue.encode()))
+
+    def close(self) -> None:
+        self._answers.close()
+        self._connection.close()
+
+    def _ask(self, words: tuple[bytes, ...], patience: float = PATIENCE) -> Answer:
+        try:
+            self._connection.settimeout(patience)
+            self._connection.sendall(_written(words))
+            return _read(self._answers)
+        except OSError as error:
+            raise BrokerDown(str(error)) from error
 
 
 @cache
@@ -102,8 +145,27 @@ def _written(command: tuple[bytes, ...]) -> bytes:
 
 
 def _heed(line: bytes) -> None:
-    """Every command used here answers with one line; one that begins with a minus sign is a refusal."""
+    """A line that begins with a minus sign is a refusal."""
     if not line.endswith(b"\n"):
         raise BrokerDown("Redis hung up.")
     if line.startswith(b"-"):
         raise BrokerDown(f"Redis says: {line[1:].decode(errors='replace').strip()}")
+
+
+Answer = bytes | int | list["Answer"] | None
+"""A text, a number, several of them, or nothing."""
+
+
+def _read(answers: BinaryIO) -> Answer:
+    line = answers.readline(1024)
+    _heed(line)
+    kind, rest = line[:1], line[1:].strip()
+    if kind == b"+":
+        return rest
+    if kind == b":" or int(rest) < 0:
+        return int(rest) if kind == b":" else None
+    if kind == b"*":
+        return [_read(answers) for _ in range(int(rest))]
+    text = answers.read(int(rest) + 2)
+    _heed(text)
+    return text[:-2]
