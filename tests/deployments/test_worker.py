@@ -133,6 +133,7 @@ def _claimed(release: Release, blog: Deployment, owner: str = "old") -> Release:
     Release.objects.filter(pk=release.pk).update(state=State.RUNNING, started_at=now(), attempts=1)
     release.refresh_from_db()
     release.deployment.refresh_from_db()
+    pipeline.lay_out(release)
     return release
 
 

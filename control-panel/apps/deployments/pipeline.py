@@ -67,17 +67,25 @@ class Signals:
         return self.cancel.is_set() or self.lost.is_set()
 
 
+def lay_out(release: Release) -> None:
+    """The steps as rows, so that a page can show what is to come. Again (a second attempt): waiting anew."""
+    release.steps.all().delete()
+    names = (name for name, _ in STEPS[release.kind])
+    ReleaseStep.objects.bulk_create(
+        ReleaseStep(release=release, position=position, name=name) for position, name in enumerate(names)
+    )
+
+
 def perform(release: Release, host: Host, signals: Signals) -> None:
-    """Take the release through its steps and leave it in an end state. Raises LeaseLost and nothing else."""
+    """Take the release, which has been laid out, through its steps and leave it in an end state. Raises LeaseLost and
+    nothing else."""
     log = Writer(release)
-    plan_steps = STEPS[release.kind]
-    _plan_rows(release, [name for name, _ in plan_steps])
     run = Run(release=release, host=host, log=log, stop=signals.stop)
     try:
         log.hide(hiding.secrets_of(release.deployment))
         with ExitStack() as undo:
             run.undo = undo
-            for position, (name, step) in enumerate(plan_steps):
+            for position, (name, step) in enumerate(STEPS[release.kind]):
                 run.step = name
                 _take_or_leave(run, position, name, step, signals)
             undo.pop_all()
@@ -125,14 +133,6 @@ def _take(run: Run, position: int, name: str, step: Step, signals: Signals) -> N
         raise
     state = StepState.SKIPPED if outcome.skipped else StepState.DONE
     row.update(state=state, finished_at=now(), note=outcome.note[:300])
-
-
-def _plan_rows(release: Release, names: list[str]) -> None:
-    """The steps as rows, so that a page can show what is to come. Again (a second attempt): waiting anew."""
-    release.steps.all().delete()
-    ReleaseStep.objects.bulk_create(
-        ReleaseStep(release=release, position=position, name=name) for position, name in enumerate(names)
-    )
 
 
 def _fail(run: Run, error: Exception) -> None:

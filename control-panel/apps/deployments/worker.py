@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from django.conf import settings
-from django.db import close_old_connections, connections
+from django.db import close_old_connections, connections, transaction
 from django.db.models import F, Q
 
 from apps.core import hosts, queue, work
@@ -188,16 +188,19 @@ class Worker:
         return going < most and not self._stopping.is_set()
 
     def _take(self, deployment_id: int) -> None:
-        """Claim the lane, then what waits in it, and start a thread for it."""
+        """Claim the lane with what waits in it, and start a thread for it."""
         lane = Deployment.objects.filter(pk=deployment_id)
-        if deployment_id in self._jobs or not work.claim(lane, self.owner):
+        if deployment_id in self._jobs:
             return
-        deployment = lane.select_related("host", "team").get()
-        job = Job(deployment_id, deployment.fence)
-        act = self._claimed(deployment, job)
-        if act is None:
-            work.release(lane, self.owner, job.fence)
-            return
+        with transaction.atomic():  # one, so that the disk is waited for once
+            if not work.claim(lane, self.owner):
+                return
+            deployment = lane.select_related("host", "team").get()
+            job = Job(deployment_id, deployment.fence)
+            act = self._claimed(deployment, job)
+            if act is None:
+                work.release(lane, self.owner, job.fence)
+                return
         with self._lock:
             self._jobs[deployment_id] = job
             self._busy.set()
@@ -219,13 +222,12 @@ class Worker:
         release.deployment = deployment
         if releases.hold_back(release):
             return None
-        taken = Release.objects.filter(pk=release.pk, state=State.QUEUED).update(
-            state=State.RUNNING, started_at=now(), attempts=F("attempts") + 1
-        )
-        if not taken:
+        waiting = Release.objects.filter(pk=release.pk, state=State.QUEUED)
+        if not waiting.update(state=State.RUNNING, started_at=now(), attempts=F("attempts") + 1):
             return None
         release.refresh_from_db()
         release.deployment = deployment
+        pipeline.lay_out(release)
         job.release_id = release.pk
         return lambda: pipeline.perform(release, host, job.signals)
 
