@@ -58,17 +58,17 @@ def test_lines_that_say_no_time_are_passed_over(log: Path) -> None:
 @pytest.fixture
 def layout(tmp_path: Path) -> ServerLayout:
     made = ServerLayout(tmp_path / "srv", tmp_path / "etc", tmp_path / "lib", tmp_path / "run", tmp_path / "units")
-    wants = made.units / "webops-apps.target.wants"
-    wants.mkdir(parents=True)
+    made.units.mkdir()
+    made.sleepers.mkdir(parents=True)
     for unit, text in ((UNIT, "[Unit]\nX-SleepMinutes=5\n"), ("wo-shop--1-web-1.service", "[Unit]\n")):
         (made.units / unit).write_text(text)
-        (wants / unit).symlink_to(f"../{unit}")
+        (made.sleepers / unit).touch()
     return made
 
 
 def test_only_what_asked_for_it_and_should_be_up_may_sleep(layout: ServerLayout) -> None:
     assert list(idle.sleepers(layout)) == [Sleeper(REF, 5, ())]
-    (layout.units / "webops-apps.target.wants" / UNIT).unlink()
+    (layout.sleepers / UNIT).unlink()
     assert list(idle.sleepers(layout)) == []
 
 

@@ -1,5 +1,5 @@
 """Puts to sleep what nobody visits: a unit that asked for it is stopped, its socket stays, and the next visitor starts
-it again. Run every minute, as root, by a timer.
+it again. Run every minute, as root, by a timer, while there is anything that may sleep.
 
 When a site was last visited is read from the web server's own log, from where the last run stopped reading.
 """
@@ -23,7 +23,7 @@ from webops_host.values import UnitRef
 
 LOG = Path("/var/log/nginx/webops.log")
 LARGEST = 64 << 20  # bytes of the log that are read at once; what is older says nothing about now
-WISH = re.compile(r"^X-SleepMinutes=(\d+)$", re.MULTILINE)
+WISH = re.compile(rf"^{units.SLEEP}=(\d+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def read_visits(log: Path, seen: Seen) -> Seen:
 
 def sleepers(layout: ServerLayout) -> Iterator[Sleeper]:
     """Units whose files say so, and that should be up."""
-    for path in sorted((layout.units / f"{units.TARGET}.wants").glob("wo-*.service")):
+    for path in sorted(layout.sleepers.glob("wo-*.service")):
         ref = units.parse(path.name)
         try:
             wish = WISH.search((layout.units / path.name).read_text())

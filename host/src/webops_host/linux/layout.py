@@ -60,6 +60,11 @@ class ServerLayout(Layout):
         return self.records / "sites" / f"{name}.json"
 
     @property
+    def sleepers(self) -> Path:
+        """A folder with an empty file for each unit that may sleep. While there is none, nobody looks for visitors."""
+        return self.records / "sleepers"
+
+    @property
     def nginx_sites(self) -> Path:
         """The folder with a file for each deployment, all of which nginx reads."""
         return self.settings / "nginx/sites"

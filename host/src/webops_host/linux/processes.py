@@ -55,13 +55,14 @@ class LinuxProcesses:
         if any(shown.outdated for shown in known.values()):  # a unit of this name that was removed
             runner.run(systemd.systemctl("daemon-reload"))
         shown = known[service]
-        self._want(ref)
+        text = (self._layout.units / service).read_text()
+        self._want(ref, sleeps=units.SLEEP in text)
         if shown.active in ("active", "activating", "reloading"):
             return
         if shown.active == "failed":
             runner.run(systemd.systemctl("reset-failed", "--", service), check=False)
         names = [file for file in self._files(ref) if not file.endswith(".proxy.service")]
-        slow = "Type=notify" in (self._layout.units / service).read_text()  # others are started at once
+        slow = "Type=notify" in text  # others are started at once
         try:
             runner.run(systemd.systemctl("start", *(("--no-block",) if slow else ()), "--", *names))
         except CommandFailed as error:
@@ -69,6 +70,7 @@ class LinuxProcesses:
 
     def stop(self, ref: UnitRef) -> None:
         self._wants(ref).unlink(missing_ok=True)
+        self._sleeper(ref).unlink(missing_ok=True)
         names = self._files(ref)
         if names:
             runner.run(systemd.systemctl("stop", "--", *names), check=False)
@@ -146,11 +148,19 @@ class LinuxProcesses:
         """The link by which the unit comes back after the machine was off."""
         return self._layout.units / f"{units.TARGET}.wants" / f"{name_of(ref)}.service"
 
-    def _want(self, ref: UnitRef) -> None:
-        link = self._wants(ref)
+    def _sleeper(self, ref: UnitRef) -> Path:
+        return self._layout.sleepers / f"{name_of(ref)}.service"
+
+    def _want(self, ref: UnitRef, *, sleeps: bool) -> None:
+        link, sleeper = self._wants(ref), self._sleeper(ref)
         link.parent.mkdir(mode=0o755, exist_ok=True)
         with contextlib.suppress(FileExistsError):
             os.symlink(f"../{link.name}", link)
+        if sleeps:
+            sleeper.parent.mkdir(mode=0o700, exist_ok=True)
+            sleeper.touch()
+        else:
+            sleeper.unlink(missing_ok=True)
 
     def _with_sleep(self, status: UnitStatus) -> UnitStatus:
         """A unit that is stopped and wanted, while its socket is held, waits for its next visitor."""

@@ -27,6 +27,7 @@ START_SECONDS = 600  # the health check decides earlier
 CRASHES, WITHIN = 5, 60
 FIREWALL = "webops-firewall.service"
 TARGET = "webops-apps.target"
+SLEEP = "X-SleepMinutes"  # for our own reading
 WEB_GROUP = "www-data"
 
 
@@ -105,7 +106,7 @@ def _unit(unit: Unit, held: bool) -> Iterator[tuple[str, str]]:
     yield "StartLimitIntervalSec", str(WITHIN)
     yield "StartLimitBurst", str(CRASHES)
     if held and unit.sleep_minutes:
-        yield "X-SleepMinutes", str(unit.sleep_minutes)  # for our own reading
+        yield SLEEP, str(unit.sleep_minutes)
 
 
 def _service(
