@@ -61,7 +61,7 @@ urlpatterns = [path("", version), path("stored", stored), path("echo", echo), pa
 CONTRACT = '[deploy]\nhealth = { timeout = "20s" }\n'
 FILES = {
     "manage.py": MANAGE,
-    "requirements.txt": "django==5.2.*\ngunicorn==23.*\n",
+    "requirements.txt": "django==5.2.*\ngunicorn>=25.1\n",
     "webops.toml": CONTRACT,
     "shop/__init__.py": "",
     "shop/settings.py": SETTINGS,

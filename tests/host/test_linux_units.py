@@ -67,14 +67,22 @@ def test_a_line_of_the_project_listens_on_its_own_port_behind_the_same_socket(ar
 
 
 @pytest.mark.parametrize(
-    ("program", "file", "kept"),
-    [(WEB, "", True), (WEB, "gunicorn.conf.py", False), (ProjectLine("gunicorn --keep-alive=5 shop.wsgi"), "", False)],
+    ("program", "file", "newer", "kept"),
+    [
+        (WEB, "", True, True),
+        (WEB, "", False, False),
+        (WEB, "gunicorn.conf.py", True, False),
+        (ProjectLine("gunicorn --keep-alive=5 shop.wsgi"), "", True, False),
+    ],
 )
 def test_only_the_platforms_own_server_on_its_socket_leaves_the_end_of_connections_to_nginx(
-    around: Surroundings, program: Gunicorn | ProjectLine, file: str, kept: bool
+    around: Surroundings, program: Gunicorn | ProjectLine, file: str, newer: bool, kept: bool
 ) -> None:
     ref = unit(program).ref
     assert not units.keeps(around.layout, ref), "there is no such unit yet"
+    if newer:
+        packages = around.layout.own_env(BLOG, Digest("ab" * 16)) / "lib/python3.11/site-packages"
+        (packages / "gunicorn/ctl").mkdir(parents=True)
     if file:
         (around.layout.source(BLOG, 7) / file).touch()
     for name, text in units.files(around, unit(program), "wo-blog", 10007).units.items():

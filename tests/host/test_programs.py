@@ -42,7 +42,7 @@ def test_an_application_is_served_by_gunicorn_on_its_socket(layout):
     command = programs.command(layout, serving(Gunicorn(DottedName("shop.wsgi"), workers=2, threads=8)), DOOR)
     assert str(command) == (
         "python -m gunicorn --bind=unix:/run/x.sock --worker-class gthread --workers 2 --threads 8 "
-        "--keep-alive=5 --graceful-timeout 25 '--forwarded-allow-ips=*' -- shop.wsgi"
+        "--graceful-timeout 25 '--forwarded-allow-ips=*' -- shop.wsgi"
     )
     assert command.cwd == layout.source(BLOG, 1)
     assert command.env["PATH"].startswith(f"{layout.own_env(BLOG, DIGEST)}/bin:")
@@ -64,9 +64,10 @@ def test_asgi_takes_the_best_worker_that_is_installed(layout, modules, worker_cl
     assert "--threads" not in argv
 
 
-def test_a_gunicorn_that_has_a_control_socket_is_told_to_go_without(layout):
+def test_a_newer_gunicorn_goes_without_its_control_socket_and_leaves_the_end_of_connections_to_nginx(layout):
     installed(layout, "gunicorn/ctl")
-    assert "--no-control-socket" in programs.command(layout, serving(Gunicorn(DottedName("a"))), DOOR).argv
+    argv = programs.command(layout, serving(Gunicorn(DottedName("a"))), DOOR).argv
+    assert {"--no-control-socket", "--keep-alive=5"} <= set(argv)
 
 
 def test_a_line_is_one_word_for_a_shell(layout):

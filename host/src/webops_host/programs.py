@@ -17,6 +17,7 @@ from webops_host.values import Gunicorn, Runtime, Unit, UnitRef
 
 CONFIGURATION = "gunicorn.conf.py"  # gunicorn reads it by itself where it starts
 KEEPS = "--keep-alive=5"  # seconds; longer than nginx keeps a connection, so that never both end it at once
+NEWER = "gunicorn/ctl"  # since 25.1; before 24 its threads stall under many connections when some of them are kept
 PATIENCE = 25  # seconds gunicorn gives its requests to end; less than what we give it
 
 
@@ -73,7 +74,8 @@ def _words(layout: Layout, unit: Unit, door: Door | None) -> tuple[str, ...]:
         work = ("--worker-class", _asgi_worker(layout, unit), "--workers", str(program.workers))
     else:
         work = ("--worker-class", "gthread", "--workers", str(program.workers), "--threads", str(program.threads))
-    options = (*_bind(layout, unit, door), *work, KEEPS, "--graceful-timeout", str(PATIENCE))
+    kept = (KEEPS,) if _installed(layout, unit, NEWER) else ()
+    options = (*_bind(layout, unit, door), *work, *kept, "--graceful-timeout", str(PATIENCE))
     return ("python", "-m", "gunicorn", *options, "--forwarded-allow-ips=*", "--", program.application)
 
 
@@ -84,7 +86,7 @@ def _bind(layout: Layout, unit: Unit, door: Door | None) -> tuple[str, ...]:
     """
     address = "" if door is None else f"127.0.0.1:{door.port}" if needs_port(layout, unit) else f"unix:{door.socket}"
     bind = (f"--bind={address}",) if address else ()
-    return (*bind, "--no-control-socket") if _installed(layout, unit, "gunicorn/ctl") else bind
+    return (*bind, "--no-control-socket") if _installed(layout, unit, NEWER) else bind
 
 
 def _additions(layout: Layout, unit: Unit, door: Door | None) -> Mapping[str, str]:
