@@ -13,8 +13,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from apps.deployments import contract_errors, cron
+from apps.deployments import contract_errors
 from apps.deployments.plan import Problem
+from webops_host import cron
 from webops_host.errors import BadValue
 from webops_host.names import DottedName, PersonKey, ProcessKind, PythonVersion, RelativePath
 from webops_host.values import ProjectLine

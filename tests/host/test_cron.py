@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.deployments import cron
-from apps.deployments.cron import BadSchedule
+from webops_host import cron
+from webops_host.cron import BadSchedule
 
 MOMENTS = st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1))
 
