@@ -21,9 +21,11 @@ from tests.support.waiting import until
 
 from webops_host.daemon.client import HostClient
 from webops_host.errors import HostError
+from webops_host.linux import timer_units
 from webops_host.names import DeploymentName
 from webops_host.operations import Operation, Values
 from webops_host.ports import Host
+from webops_host.timed_values import TimedCommand
 from webops_host.values import ProjectLine, Unit
 
 OTHERS = (DeploymentName("blog-two"), DeploymentName("shop"))
@@ -108,6 +110,16 @@ class LinuxMachine:
         folder = f"/srv/webops/{name}/releases/{release}/{part}"
         order = {"user": f"wo-{name}", "folder": folder, "files": dict(files)}
         self.server.run(("python3", "-c", LAY), input=json.dumps(order))
+
+    def comes(
+        self, command: TimedCommand, *lines: str, release: int = 1, status: int | None = 0, reason: str = ""
+    ) -> bool:
+        """The time of a command comes: what its timer does then, done now."""
+        unit = timer_units.name_of(BLOG, release, command.label)
+        if self.server.run(("systemctl", "is-active", f"{unit}.timer"), check=False).stdout.strip() != "active":
+            return False
+        self.server.run(("systemctl", "start", "--no-block", f"{unit}.service"))
+        return True
 
     def begin(self, *names: DeploymentName) -> None:
         """Places for the deployments that tests speak of, as `tests/host/conftest.py` makes them."""

@@ -17,6 +17,7 @@ from webops_host.fake import FakeHost
 from webops_host.layout import Layout
 from webops_host.names import DeploymentName, ProcessKind, VariableKey
 from webops_host.ports import Host
+from webops_host.timed_values import TimedCommand
 from webops_host.values import Console, HealthCheck, Limits, Mount, ProjectLine, Runtime, Site, Unit, UnitRef
 
 T = TypeVar("T")
@@ -31,6 +32,18 @@ class Fake:
 
     def __init__(self) -> None:
         self.host: Host = FakeHost()
+        self.host.timers_here.keeps_time = True
+
+    def comes(
+        self, command: TimedCommand, *lines: str, release: int = 1, status: int | None = 0, reason: str = ""
+    ) -> bool:
+        """The time of a command of the blog comes, which is to print this. False: no such command is arranged."""
+        timers = self.host.timers_here
+        if BLOG not in timers.arranged or timers.arranged[BLOG][0].release != release:
+            return False
+        at = 1_700_000_000.0 + len(timers.told.get(BLOG, ()))
+        timers.come(BLOG, command.label, *lines, at=at, status=status, reason=reason)
+        return command in timers.arranged[BLOG][1]
 
     def lay(self, name: DeploymentName, release: int, files: Mapping[str, str]) -> None:
         self.host.release(name, release).files.update({path: text.encode() for path, text in files.items()})

@@ -6,7 +6,7 @@ from apps.core import dns
 from apps.core.access import Capability
 from apps.core.clock import now
 from apps.core.errors import Conflict, Refused
-from apps.deployments import certificates, database_lane, domains, running
+from apps.deployments import certificates, database_lane, domains, running, timers
 from apps.deployments.errands import Act, Going
 from apps.deployments.models import CertificateSource, Deployment, ErrandKind, Release, Wish
 from webops_host.certificate_values import PrivateKey
@@ -29,10 +29,12 @@ def publish(going: Going) -> str:
 
 def start(going: Going) -> str:
     running.start(going.host, _live(going))
+    timers.arrange(going.host, _live(going))
     return "Started."
 
 
 def stop(going: Going) -> str:
+    timers.hold(going.host, going.deployment)
     running.stop(going.host, _live(going))
     database_lane.retire(going.host, going.deployment)
     return "Stopped."
@@ -42,6 +44,7 @@ def restart(going: Going) -> str:
     if _wish(going) == Wish.STOPPED:
         raise Conflict(f"{going.deployment} is stopped.", hint="Start it instead.", code="stopped")
     running.restart(going.host, _live(going))
+    timers.arrange(going.host, _live(going))
     database_lane.retire(going.host, going.deployment)
     return "Restarted."
 

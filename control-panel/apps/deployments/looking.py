@@ -9,11 +9,10 @@ from typing import Any
 
 from django.conf import settings
 
-from apps.core.clock import now
 from apps.core.models import HostKind
-from apps.deployments import cron, detect, overrides, running
+from apps.deployments import detect, overrides, running
 from apps.deployments.contract import PlatformLimits
-from apps.deployments.models import Deployment, Release, Schedule
+from apps.deployments.models import Deployment, Release
 from apps.deployments.plan import Django, Health, Kind, Plan, Process
 from apps.deployments.tree import Tree
 from webops_host.errors import HostError
@@ -156,19 +155,3 @@ def _variables(release: Release) -> dict[str, str]:
     """Those that settings could look at; the release's own number and commit change with each."""
     values: dict[str, str] = json.loads(release.variables or "{}")
     return {key: value for key, value in values.items() if key not in ("WEBOPS_RELEASE", "WEBOPS_COMMIT")}
-
-
-def sync_schedules(release: Release) -> None:
-    """The contract's cron entries as rows: those of the live release, no others. Again: nothing changes."""
-    plan = release.plan
-    wanted = {(entry.schedule, entry.command.line) for entry in plan.cron} if plan else set()
-    rows = {(row.expression, row.command): row for row in release.deployment.schedules.all()}
-    for key in rows.keys() - wanted:
-        rows[key].delete()
-    for expression, command in wanted - rows.keys():
-        Schedule.objects.create(
-            deployment=release.deployment,
-            expression=expression,
-            command=command,
-            next_at=cron.parse(expression).next_after(now()),
-        )

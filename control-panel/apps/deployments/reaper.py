@@ -15,7 +15,7 @@ from django.db.models import Q
 from apps.core import work
 from apps.core.clock import now
 from apps.core.models import Host as HostRow
-from apps.deployments import keeping, running, steps
+from apps.deployments import keeping, running, steps, timers
 from apps.deployments.models import Deployment, Release, ReleaseKind, State, StepState
 from webops_host.errors import HostError, NotFound
 from webops_host.ports import Host
@@ -111,6 +111,7 @@ def _tidy(release: Release, host: Host) -> None:
     try:
         running.start(host, release)
         running.remove_other_units(host, release)
+        timers.arrange(host, release)
         keeping.prune(host, release.deployment)
     except NotFound as error:
         log.warning("%s: %s", release, error.message)

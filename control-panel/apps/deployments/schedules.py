@@ -1,4 +1,5 @@
-"""Schedules are rows; whichever worker takes the turn by a guarded UPDATE runs it, and keeps what came of it."""
+"""Schedules are rows. Where the host keeps no time, whichever worker takes the turn by a guarded UPDATE runs it, and
+keeps what came of it; a host that does is looked after in `timers`."""
 
 from __future__ import annotations
 
@@ -12,23 +13,26 @@ from django.db import connections
 
 from apps.core.clock import now
 from apps.core.models import Host as HostRow
-from apps.deployments import cron, hiding, running
+from apps.deployments import hiding, running
 from apps.deployments.models import Deployment, Schedule, ScheduleRun, Wish, WorkState
+from webops_host import cron
 from webops_host.errors import Cancelled, HostError
 from webops_host.ports import Host
+from webops_host.timed_values import LONGEST, TAIL
 from webops_host.values import Console, ProjectLine
 
 log = logging.getLogger("webops.schedules")
 LIMIT_SECONDS = 900.0
-TAIL, LONGEST, KEPT = 60, 1000, 100
-"""Lines of a run that are kept, signs of such a line, and runs of a deployment."""
+KEPT = 100
+"""Runs of a deployment that are kept."""
 
 
 def run_due(connect: Callable[[HostRow], Host], stop: Callable[[], bool], host: str = "local") -> int:
-    """Start every command of a host whose time has come, each in a thread of its own. Missed turns are made up for
-    once."""
+    """Start every command whose time has come, each in a thread of its own; on a host that keeps no time itself. Missed
+    turns are made up for once."""
     at = now()
-    due = Schedule.objects.filter(enabled=True, next_at__lte=at, deployment__wish=Wish.UP, deployment__host__name=host)
+    ours = Schedule.objects.filter(by_host=False, enabled=True, deployment__host__name=host)
+    due = ours.filter(next_at__lte=at, deployment__wish=Wish.UP)
     started = 0
     for row in due.select_related("deployment__host", "deployment__database"):
         following = cron.parse(row.expression).next_after(at)
@@ -74,11 +78,12 @@ def perform(row: Schedule, host: Host, stop: Callable[[], bool]) -> ScheduleRun:
     run.tail, run.outcome, run.finished_at = list(tail), run.outcome[:300], now()
     run.save()
     Schedule.objects.filter(pk=row.pk).update(last_outcome=run.outcome)
-    _forget_old(row.deployment)
+    forget_old(row.deployment)
     return run
 
 
-def _forget_old(deployment: Deployment) -> None:
+def forget_old(deployment: Deployment) -> None:
+    """Remove the runs beyond those that are kept. Again: nothing."""
     old = list(deployment.schedule_runs.order_by("-pk").values_list("pk", flat=True)[KEPT:])
     ScheduleRun.objects.filter(pk__in=old).delete()
 
@@ -87,4 +92,5 @@ def reap(host: str) -> int:
     """End the rows of runs that can not be going on any more: their worker ended. Returns how many. Again: 0."""
     began_before = now() - timedelta(seconds=LIMIT_SECONDS + 60)
     lost = ScheduleRun.objects.filter(finished_at=None, started_at__lt=began_before, deployment__host__name=host)
+    lost = lost.filter(invocation=None)
     return lost.update(state=WorkState.FAILED, outcome="the worker ended while it ran", finished_at=now())

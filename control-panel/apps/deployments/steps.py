@@ -16,7 +16,7 @@ from django.db import transaction
 from apps.core.checks import is_loopback
 from apps.core.clock import now
 from apps.databases import actions as databases
-from apps.deployments import environment, hiding, keeping, looking, repositories, running, sites
+from apps.deployments import environment, hiding, keeping, looking, repositories, running, sites, timers
 from apps.deployments.logs import Writer
 from apps.deployments.models import Deployment, Release, ReleaseKind, State, Variable, Wish
 from apps.deployments.plan import Kind, Plan
@@ -330,9 +330,9 @@ def finish(run: Run) -> Outcome:
             run.host.processes.install(unit)
             run.host.processes.start(unit.ref)
     running.remove_other_units(run.host, run.release)
+    timers.arrange(run.host, run.release)
     if run.deployment.database is not None:
         databases.retire(run.host, run.deployment.database)
-    looking.sync_schedules(run.release)
     removed = keeping.prune(run.host, run.deployment)
     Release.objects.filter(pk=run.release.pk).update(finished_at=now())
     return Outcome(f"{removed} old releases removed" if removed else "")

@@ -22,7 +22,7 @@ from apps.core.bells import Bell, FlagBell
 from apps.core.clock import now
 from apps.core.lines import UNREACHABLE
 from apps.core.models import Host as HostRow
-from apps.deployments import commands, errands, pipeline, reaper, removal, schedules, turns
+from apps.deployments import commands, errands, pipeline, reaper, removal, schedules, timers, turns
 from apps.deployments.actions import releases
 from apps.deployments.models import Deployment, Errand, Release, State, Wish, WorkState
 from webops_host.errors import HostError, Stale
@@ -77,6 +77,7 @@ class Worker:
         self._running: list[Future[None]] = []
         self._taken = 0
         self._reaped_at: datetime | None = None
+        self._collector = timers.Collector()
 
     def run(self) -> None:
         """Work until stopped."""
@@ -122,7 +123,8 @@ class Worker:
         close_old_connections()
         try:
             self._take_waiting()  # first: somebody may be looking at a button
-            if self._due():
+            is_first, is_due = self._reaped_at is None, self._due()
+            if is_due:
                 self._keep_ours()
                 reaper.reap(self._connect, self.host)
                 errands.reap(self.host)
@@ -131,6 +133,7 @@ class Worker:
                 self._take_waiting()
             commands.run_waiting(self._connect, self._stopping.is_set, self.owner, self.host, self._beside)
             schedules.run_due(self._connect, self._stopping.is_set, self.host)
+            self._collector.look(self._connect, self.host, self._beside, open_too=is_due, every=is_first)
         except UNREACHABLE as error:
             log.warning("the database can not be reached; looking again: %s", error)
         except Exception:  # the outer edge: nothing that passes may end the worker

@@ -20,6 +20,7 @@ from webops_host import ports
 from webops_host.errors import BadValue, Cancelled, FetchFailed, NotFound, NotReady
 from webops_host.fake_certificates import ADDRESS, DOMAIN, FakeCertificates
 from webops_host.fake_databases import FakeDatabases
+from webops_host.fake_timers import FakeTimers
 from webops_host.fences import FencedHost, Fences, Ports
 from webops_host.names import CommitId, DeploymentName, Digest, GitRef, PythonVersion, RelativePath
 from webops_host.operations import Operation, Values, deployment_of
@@ -105,12 +106,14 @@ class FakeHost(Ports):
         self.database_urls: dict[DeploymentName, str] = {}
         self.databases_here = FakeDatabases(self.database_urls)
         self.certificates_here = FakeCertificates(self.sites_up)
+        self.timers_here = FakeTimers(self.homes)
         self._lock = threading.RLock()
         self._fences = Fences()
         self._parts: dict[str, Any] = {
             "accounts": _Accounts(self), "sources": _Sources(self), "builds": _Builds(self),
             "processes": _Processes(self), "sites": _Sites(self), "databases": self.databases_here,
-            "certificates": self.certificates_here, "meters": _Meters(self), "host": _Itself(self),
+            "timers": self.timers_here, "certificates": self.certificates_here, "meters": _Meters(self),
+            "host": _Itself(self),
         }  # fmt: skip
         self.push(files if files is not None else {"index.html": "<h1>Hello</h1>\n"})
 
@@ -180,6 +183,7 @@ class _Accounts(_Part):
 
     def remove(self, name: DeploymentName) -> None:
         self.host.homes.pop(name, None)
+        self.host.timers_here.forget(name)
         self.host.sites_up.pop(name, None)
         self.host.urls.pop(name, None)
         self.host.fetched.pop(name, None)
@@ -196,6 +200,7 @@ class _Accounts(_Part):
         if site is not None and site.release == release:
             raise BadValue(f"Release {release} is live.", hint="Deploy or roll back to another release first.")
         _forget_units(self.host, lambda ref: (ref.name, ref.release) == (name, release))
+        self.host.timers_here.forget(name, release)
         gone = self.host.homes.get(name, {}).pop(release, Release())
         return sum(len(content) for content in (*gone.files.values(), *gone.public.values()))
 

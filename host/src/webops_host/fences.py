@@ -71,6 +71,7 @@ class Ports:
     sources: ports.Sources
     builds: ports.Builds
     processes: ports.Processes
+    timers: ports.Timers
     sites: ports.Sites
     certificates: ports.Certificates
     databases: ports.Databases
@@ -82,6 +83,7 @@ class Ports:
         self.sources = cast(ports.Sources, Port("sources", perform))
         self.builds = cast(ports.Builds, Port("builds", perform))
         self.processes = cast(ports.Processes, Port("processes", perform))
+        self.timers = cast(ports.Timers, Port("timers", perform))
         self.sites = cast(ports.Sites, Port("sites", perform))
         self.certificates = cast(ports.Certificates, Port("certificates", perform))
         self.databases = cast(ports.Databases, Port("databases", perform))

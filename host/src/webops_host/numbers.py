@@ -11,3 +11,6 @@ Positive = Annotated[int, range(1, 1 << 31)]
 
 Offset = Annotated[int, range(1 << 53)]
 """A place in a file."""
+
+Moment = Annotated[int, range(1 << 40)]
+"""A Unix time, in whole seconds."""

@@ -22,6 +22,7 @@ PORTS: Mapping[str, type] = {
     "sources": ports.Sources,
     "builds": ports.Builds,
     "processes": ports.Processes,
+    "timers": ports.Timers,
     "sites": ports.Sites,
     "certificates": ports.Certificates,
     "databases": ports.Databases,
@@ -31,7 +32,7 @@ PORTS: Mapping[str, type] = {
 READS = frozenset(
     {
         "accounts.releases", "sources.listing", "sources.read", "builds.pythons", "processes.status",
-        "processes.ready", "processes.logs", "sites.address", "sites.drain", "certificates.check",
+        "processes.ready", "processes.logs", "timers.runs", "sites.address", "sites.drain", "certificates.check",
         "certificates.status", "databases.size", "databases.facts", "databases.dumps", "databases.read", "meters.disk",
         "meters.space", "host.describe", "host.explain",
     }

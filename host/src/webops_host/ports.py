@@ -12,7 +12,8 @@ from typing import Protocol
 from webops_host.certificate_values import CertificateStatus, NameCheck, PrivateKey, Renewal
 from webops_host.database_values import DatabaseFacts, Dump, Restored
 from webops_host.names import CommitId, DeploymentName, DumpId, PythonVersion, RelativePath
-from webops_host.numbers import Offset, Positive
+from webops_host.numbers import Moment, Offset, Positive
+from webops_host.timed_values import TimedCommand, TimedRun
 from webops_host.values import (
     Console,
     Disk,
@@ -126,6 +127,24 @@ class Processes(Protocol):
 
     def logs(self, name: DeploymentName, *, after: int = 0, limit: int = 500) -> tuple[LogLine, ...]:
         """Lines its units printed after a position, oldest first; `after=0` gives the last `limit`."""
+
+
+class Timers(Protocol):
+    """Commands that run at their times whether or not somebody is there to ask for it, where the host has a clock of
+    its own. One that has none runs nothing: whoever arranged them keeps the time and has each run by `builds.run`."""
+
+    def arrange(self, runtime: Runtime, commands: tuple[TimedCommand, ...]) -> bool:
+        """Have exactly these of the deployment run from now on, in this release; what an earlier one started goes on to
+        its end. A turn that was missed is made up for once; while a command runs it is not started again. The same
+        again: nothing. False: this host keeps no time. At most a hundred. Raises BadValue, and NotFound when the
+        release's source is not there."""
+
+    def stop(self, name: DeploymentName) -> None:
+        """Begin none of them until the next `arrange`. None is fine."""
+
+    def runs(self, name: DeploymentName, since: Moment) -> tuple[TimedRun, ...]:
+        """What began at that Unix time or later by the host's own clock, oldest first: the last hundred, those of
+        commands that are no longer arranged too. A run is told with the same id each time."""
 
 
 class Sites(Protocol):
@@ -248,6 +267,7 @@ class Host(Protocol):
     sources: Sources
     builds: Builds
     processes: Processes
+    timers: Timers
     sites: Sites
     certificates: Certificates
     databases: Databases
@@ -272,4 +292,5 @@ __all__ = [
     "Processes",
     "Sites",
     "Sources",
+    "Timers",
 ]

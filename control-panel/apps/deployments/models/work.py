@@ -112,12 +112,14 @@ class CommandRun(Leased):
 
 
 class Schedule(models.Model):
-    """A command of a deployment that runs at times (five fields as in crontab(5), in UTC)."""
+    """A command of a deployment that runs at times (five fields as in crontab(5), in UTC). `by_host`: its host keeps
+    the time and starts it; otherwise the worker does."""
 
     deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="schedules")
     expression = models.CharField(max_length=100)
     command = models.CharField(max_length=4000)
     enabled = models.BooleanField(default=True)
+    by_host = models.BooleanField(default=False)
     next_at = models.DateTimeField(null=True)
     last_at = models.DateTimeField(null=True)
     last_outcome = models.CharField(max_length=300, blank=True)
@@ -132,10 +134,12 @@ class Schedule(models.Model):
 
 
 class ScheduleRun(models.Model):
-    """One time that a schedule ran. It outlives its schedule, which goes when the contract no longer names it."""
+    """One time that a schedule ran. It outlives its schedule, which goes when the contract no longer names it. One that
+    the host began by itself has the host's own id for it."""
 
     deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="schedule_runs")
     schedule = models.ForeignKey(Schedule, on_delete=models.SET_NULL, null=True, related_name="runs")
+    invocation = models.CharField(max_length=32, null=True, unique=True)
     expression = models.CharField(max_length=100)
     command = models.CharField(max_length=4000)
     state = models.CharField(max_length=10, choices=WorkState.choices, default=WorkState.RUNNING)

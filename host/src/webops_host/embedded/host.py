@@ -15,6 +15,7 @@ from webops_host.embedded.databases import EmbeddedDatabases
 from webops_host.embedded.meters import EmbeddedMeters
 from webops_host.embedded.processes import GRACE, EmbeddedProcesses
 from webops_host.embedded.sites import PANEL_COOKIES, EmbeddedSites
+from webops_host.embedded.timers import EmbeddedTimers
 from webops_host.fences import FencedHost, Fences
 from webops_host.layout import Layout
 from webops_host.names import DeploymentName
@@ -46,6 +47,7 @@ class EmbeddedHost:
         self.sources: ports.Sources = LocalSources(layout)
         self.builds: ports.Builds = LocalBuilds(layout)
         self.processes: ports.Processes = units
+        self.timers: ports.Timers = EmbeddedTimers(layout)
         self.sites: ports.Sites = sites
         self.certificates: ports.Certificates = EmbeddedCertificates()
         self.databases: ports.Databases = EmbeddedDatabases(layout, postgres_url)

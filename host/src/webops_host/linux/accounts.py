@@ -22,7 +22,6 @@ from webops_host.linux.jobs import Jobs, Place
 from webops_host.linux.layout import ServerLayout
 from webops_host.linux.people import People, user_of
 from webops_host.linux.platform import FETCH_UID
-from webops_host.linux.processes import LinuxProcesses
 from webops_host.linux.units import WEB_GROUP
 from webops_host.names import DeploymentName, Digest
 from webops_host.operations import OPERATIONS
@@ -41,6 +40,12 @@ class Served(Protocol):
     def forget(self, name: DeploymentName) -> None: ...
 
 
+class Runs(Protocol):
+    """What accounts ask of whatever runs programs of a deployment."""
+
+    def forget(self, name: DeploymentName, release: int | None = None) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Folder:
     path: Path
@@ -53,10 +58,10 @@ class LinuxAccounts:
     """Satisfies `ports.Accounts`."""
 
     def __init__(
-        self, layout: ServerLayout, people: People, jobs: Jobs, processes: LinuxProcesses, sites: Served
+        self, layout: ServerLayout, people: People, jobs: Jobs, running: tuple[Runs, ...], sites: Served
     ) -> None:
         self._layout, self._people, self._jobs = layout, people, jobs
-        self._processes, self._sites = processes, sites
+        self._running, self._sites = running, sites
 
     def ensure(self, name: DeploymentName) -> None:
         uid = self._people.ensure(name, self._layout.shared(name) / "home")
@@ -67,7 +72,8 @@ class LinuxAccounts:
         if not self._people.knows(name):
             return
         self._sites.forget(name)
-        self._processes.forget(name)
+        for part in self._running:
+            part.forget(name)
         home = self._layout.home(name)
         if home.is_dir():
             remove = OPERATIONS["accounts.remove"]
@@ -86,7 +92,8 @@ class LinuxAccounts:
         address = self._sites.address(name)
         if address is not None and address.release == release:
             raise BadValue(f"Release {release} is live.", hint="Deploy or roll back to another release first.")
-        self._processes.forget(name, release)
+        for part in self._running:
+            part.forget(name, release)
         folder = self._layout.release(name, release)
         if not folder.is_dir():
             return 0

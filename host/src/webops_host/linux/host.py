@@ -20,6 +20,7 @@ from webops_host.linux.people import People
 from webops_host.linux.platform import Platform
 from webops_host.linux.processes import LinuxProcesses
 from webops_host.linux.sites import LinuxSites
+from webops_host.linux.timers import LinuxTimers
 from webops_host.linux.units import Surroundings
 from webops_host.linux.work import LinuxBuilds, LinuxSources
 from webops_host.names import DeploymentName
@@ -40,12 +41,14 @@ class LinuxHost(Ports):
         people, jobs = People(layout.state / "registry.json"), Jobs(around)
         units = LinuxProcesses(around, people)
         sites = LinuxSites(layout, platform, units)
-        accounts = LinuxAccounts(layout, people, jobs, units, sites)
+        timers = LinuxTimers(around, people)
+        accounts = LinuxAccounts(layout, people, jobs, (timers, units), sites)
         self._units, self._sites = units, sites
         self.accounts = accounts
         self.sources = LinuxSources(layout, people, accounts, jobs)
         self.builds = LinuxBuilds(layout, people, accounts, jobs)
         self.processes = units
+        self.timers = timers
         self.sites = sites
         self.certificates = LinuxCertificates(layout, platform, sites)
         self.meters = LinuxMeters(layout)

@@ -25,6 +25,7 @@ class ServerLayout(Layout):
     sockets: Path = Path("/run/webops")
     units: Path = Path("/etc/systemd/system")
     variable: Path = Path("/var/lib/webops")
+    stamps: Path = Path("/var/lib/systemd/timers")
 
     @property
     def state(self) -> Path:
@@ -85,6 +86,10 @@ class ServerLayout(Layout):
     def challenges(self) -> Path:
         """The webroot of HTTP-01 (RFC 8555, 8.3)."""
         return self.variable / "acme"
+
+    def timer_stamp(self, timer: str) -> Path:
+        """By the time of this file systemd remembers when a persistent timer last came (systemd.timer(5))."""
+        return self.stamps / f"stamp-{timer}"
 
     def unit_variables(self, unit: str) -> Path:
         """The file of a unit's variables, read by systemd alone."""

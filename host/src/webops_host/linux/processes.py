@@ -96,7 +96,8 @@ class LinuxProcesses:
 
     def logs(self, name: DeploymentName, *, after: int = 0, limit: int = 500) -> tuple[LogLine, ...]:
         first = max(after, self._first(name))
-        output = runner.run_binary(systemd.journal(f"wo-{name}--*", after=first, limit=0 if after else limit))
+        kept = (f"wo-{name}--*-{index}.*" for index in ("[0-9]", "[0-9][0-9]"))  # no commands on a schedule
+        output = runner.run_binary(systemd.journal(*kept, after=first, limit=0 if after else limit))
         lines = [
             LogLine(at, at / 1e6, str(units.parse(unit) or unit), text)
             for at, unit, text in systemd.entries(output)

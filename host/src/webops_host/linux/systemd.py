@@ -14,6 +14,8 @@ PROPERTIES = (
     "Id", "LoadState", "ActiveState", "SubState", "Result", "MainPID", "ExecMainCode", "ExecMainStatus", "NRestarts",
     "MemoryCurrent", "CPUUsageNSec", "StateChangeTimestamp", "ControlGroup", "Job", "NeedDaemonReload",
 )  # fmt: skip
+LINES = "MESSAGE,_SYSTEMD_UNIT,UNIT"
+NOBODY = "wo-nobody.service"  # journalctl fails when no unit has a name that it was given patterns of
 KILLED, DUMPED = "2", "3"  # CLD_KILLED and CLD_DUMPED of waitid(2)
 
 
@@ -86,11 +88,25 @@ def _number(text: str) -> int:
     return int(text) if text.isdigit() and len(text) < 19 else 0
 
 
-def journal(units: str, *, after: int, limit: int) -> Command:
-    """What units printed since a time in microseconds, as JSON lines: all, or with a `limit` the last of them."""
-    words = ("--quiet", "--no-pager", "--output=json", "--output-fields=MESSAGE,_SYSTEMD_UNIT,UNIT", f"--unit={units}")
-    place = (f"--since=@{after // 1_000_000}.{after % 1_000_000:06d}", *((f"--lines={limit}",) if limit else ()))
-    return Command(("/usr/bin/journalctl", *words, *place), env=ENV, timeout=30.0)
+def journal(
+    *units: str, after: int, limit: int, before: int = 0, fields: str = LINES, only: Iterable[str] = ()
+) -> Command:
+    """What units printed, and systemd of them, since a time in microseconds (and until another), as JSON lines: all, or
+    with a `limit` the last of them. `only` are matches such as `_PID=1`."""
+    words = (
+        "--quiet",
+        "--no-pager",
+        "--output=json",
+        f"--output-fields={fields}",
+        *(f"--unit={u}" for u in (*units, NOBODY)),
+    )
+    until = (f"--until={_moment(before)}",) if before else ()
+    place = (f"--since={_moment(after)}", *until, *((f"--lines={limit}",) if limit else ()))
+    return Command(("/usr/bin/journalctl", *words, *place, *only), env=ENV, timeout=30.0)
+
+
+def _moment(microseconds: int) -> str:
+    return f"@{microseconds // 1_000_000}.{microseconds % 1_000_000:06d}"
 
 
 def entries(output: bytes) -> Iterator[tuple[int, str, str]]:

@@ -19,7 +19,7 @@ from webops_host.linux import sandbox, unit_text
 from webops_host.linux.layout import ServerLayout
 from webops_host.names import DeploymentName, ProcessKind
 from webops_host.programs import Door
-from webops_host.values import Gunicorn, Limits, Unit, UnitRef
+from webops_host.values import Gunicorn, Limits, Runtime, Unit, UnitRef
 
 NAME = re.compile(r"wo-([a-z][a-z0-9-]*?)--(\d+)-([a-z][a-z0-9_-]*)-(\d+)")
 STOP_SECONDS = 35  # more than gunicorn gives its requests
@@ -132,12 +132,13 @@ def _service(
     yield from sandbox.limits(unit.runtime.limits, around.most)
     yield from sandbox.network(around.resolvers)
     yield from sandbox.view(
-        around.layout.root, readable=_readable(around.layout, unit), writable=_writable(unit, around)
+        around.layout.root, readable=readable(around.layout, unit.runtime), writable=_writable(unit, around)
     )
 
 
-def _readable(layout: ServerLayout, unit: Unit) -> Iterable[Path]:
-    runtime, name = unit.runtime, unit.ref.name
+def readable(layout: ServerLayout, runtime: Runtime) -> Iterable[Path]:
+    """What a release's programs see of the install root."""
+    name = runtime.name
     places = [layout.release(name, runtime.release), layout.host / "pythons"]
     if runtime.environment is not None:
         places += [layout.own_env(name, runtime.environment), layout.sealed_env(runtime.environment)]
