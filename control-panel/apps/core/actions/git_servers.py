@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from cryptography import x509
 from django.db import IntegrityError, transaction
 
 from apps.core import access, audit
@@ -57,6 +56,8 @@ def _certificates(text: str) -> str:
     pem = text.strip()
     if not pem:
         return ""
+    from cryptography import x509  # 2.5 MiB, only where somebody brings certificates
+
     try:
         if len(pem) > LARGEST_CA or "PRIVATE KEY" in pem:
             raise ValueError
