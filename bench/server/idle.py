@@ -1,4 +1,4 @@
-"""What the platform takes at rest: memory by process, processor time, with what is deployed at that moment."""
+"""What the platform takes at rest, with 100 deployments: memory by process, processor time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 from bench import report
+from bench.children import Failed
 from bench.server.ground import Ground
+
+DEPLOYMENTS = 100
 
 LOOK = """
 import json, pathlib
@@ -37,6 +40,7 @@ APPS = "systemctl list-units --plain --no-legend 'wo-*.service' | wc -l"
 
 def run(ground: Ground, rounds: int, say: Callable[[str], None]) -> dict[str, Any]:
     """`rounds` minutes, after as many as hostd and pgd need to end. Nobody asks anything meanwhile."""
+    count = _filled(ground, say)
     time.sleep(75)
     before, began = ground.ask(LOOK), time.monotonic()
     time.sleep(60 * rounds)
@@ -47,7 +51,23 @@ def run(ground: Ground, rounds: int, say: Callable[[str], None]) -> dict[str, An
         "processes": after["processes"],
         "ms_a_second": (after["cpu"] - before["cpu"]) * 1000 / seconds,
         "apps": apps,
+        "deployments": count,
     }
+
+
+def _filled(ground: Ground, say: Callable[[str], None]) -> int:
+    """How many deployments there are, once small sites have been added to those that earlier parts left."""
+    ground.repository("bench/rest").commit({"index.html": "<p>At rest.</p>\n"}, "A page")
+    there = {row["name"] for row in ground.client.call("GET", "deployments")["items"]}
+    wanted = [f"bench-rest-{number}" for number in range(1, DEPLOYMENTS + 1)]
+    added = [name for name in wanted if name not in there][: max(0, DEPLOYMENTS - len(there))]
+    for name in added:
+        ground.client.create(name, ground.git.url("bench/rest"))
+    for name in added:
+        if (over := ground.client.over(name, 1))["state"] != "live":
+            raise Failed(f"{name}: {over['cause']}")
+    say(f"{len(added)} deployments added")
+    return len(there) + len(added)
 
 
 def shown(found: dict[str, Any]) -> str:
@@ -58,6 +78,6 @@ def shown(found: dict[str, Any]) -> str:
     rows.append(("**all of it**", f"**{sum(parts.values()) / 1024:.1f}**"))
     return (
         f"{report.table(('unit', 'PSS, MiB'), rows)}\n\n"
-        f"Processor time of the slice: {found['ms_a_second']:.1f} ms a second, with {found['apps']} processes of "
-        "deployments beside it.\n"
+        f"Processor time of the slice: {found['ms_a_second']:.1f} ms a second, with {found['deployments']} "
+        f"deployments and {found['apps']} processes of theirs beside it.\n"
     )
