@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from django.core.exceptions import ImproperlyConfigured
 
 PATIENCE = 0.5  # seconds for an answer: a person waits for it
+LATE = 5.0  # seconds that an answer may come late to a listener, for whom nobody waits
 KEPT = 1000  # messages of one queue; a doorbell that was never heard may be forgotten
 
 
@@ -91,7 +92,7 @@ class Ear:
 
     def take(self, queue: str, seconds: int) -> bytes | None:
         """The oldest message of a queue, once there is one, or None after this time. Raises BrokerDown."""
-        found = self._ask((b"BRPOP", queue.encode(), b"%d" % seconds), seconds + PATIENCE)
+        found = self._ask((b"BRPOP", queue.encode(), b"%d" % seconds), seconds + LATE)
         message = found[1] if isinstance(found, list) else None
         return message if isinstance(message, bytes) else None
 
