@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -22,7 +23,7 @@ from tests.server.lab.lab import Lab, find
 from tests.support.git_server import GitServer, Repository
 
 from bench import probe, samples
-from bench.children import Failed
+from bench.children import Failed, cpu_seconds
 from bench.client import Client
 
 BY_HAND = "WEBOPS_BENCH_SERVER"
@@ -33,10 +34,12 @@ PACKAGES = "wrk"
 
 @dataclass
 class Sample:
-    """From the request for a release to the first answer of it, and the platform's own account of where it went."""
+    """From the request for a release to the first answer of it, and the side's own account of where it went. `cpu` goes
+    up to the end of what follows; the platform's is that of the whole server."""
 
     seconds: float
     parts: dict[str, float]
+    cpu: float = 0.0
 
 
 class Ground:
@@ -94,18 +97,29 @@ class Ground:
         if over["state"] != "live":
             raise Failed(f"{name}: {over['cause']} {over['evidence'][-5:]}")
 
+    def about(self, name: str) -> dict[str, Any]:
+        """What the shop says it runs."""
+        return dict(json.loads(probe.of_server(self.server.address, f"{name}.{DOMAIN}", "/about")()))
+
     def url(self, name: str) -> str:
         return f"https://{name}.{DOMAIN}"
 
     def timed(self, name: str, marker: str, act: Callable[[], int], path: str = "/version") -> Sample:
-        """Until the first answer with the marker, over a new connection each time."""
+        """Until the first answer with the marker, over a new connection each time. Then nothing else may answer."""
+        before = cpu_seconds([self.server.leader])
         ask = probe.of_server(self.server.address, f"{name}.{DOMAIN}", path)
         with probe.Probe(ask, 0.02) as looking:
             began = time.perf_counter()
             number = act()
             seconds = looking.wait(marker, 180.0, lambda: self._alive(name, number)) - began
         over = self.client.over(name, number)
-        return Sample(seconds, {step["name"]: step["seconds"] or 0.0 for step in over["steps"]})
+        cpu = cpu_seconds([self.server.leader]) - before
+        seen = {ask() for _ in range(10)}
+        if seen != {marker}:
+            raise Failed(f"{name} answers as {sorted(seen)} after the release of {marker} was over.")
+        made, began = (datetime.fromisoformat(over[key]) for key in ("created_at", "started_at"))
+        parts = {"queue": (began - made).total_seconds()}
+        return Sample(seconds, parts | {step["name"]: step["seconds"] or 0.0 for step in over["steps"]}, cpu)
 
     def _alive(self, name: str, number: int) -> None:
         release = self.client.release(name, number)

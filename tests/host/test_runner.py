@@ -163,3 +163,50 @@ def test_arc_01_only_one_file_imports_subprocess():
     )
     assert [Path(line).name for line in found.stdout.decode().split()] == ["runner.py"]
     assert not re.search(r"shell\s*=\s*True|os\.system", Path(runner.__file__).read_text())
+
+
+# --- one that stays to be asked again --------------------------------------------------------------------------
+
+ECHO = 'while read -r line; do echo partly; echo "said $line"; done; echo gone >&2; exit 3'
+
+
+def whole(*, found: list[bytes], end: bytes = b"said"):
+    """Takes chunks until a line with `end` is there."""
+
+    def feed(chunk: bytes) -> bool:
+        found.append(chunk)
+        text = b"".join(found)
+        return end in text and text.endswith(b"\n")
+
+    return feed
+
+
+def test_a_partner_is_asked_again_and_leaves_when_nobody_asks_any_more():
+    partner = runner.Partner(sh(ECHO))
+    for word in (b"one", b"two"):
+        found: list[bytes] = []
+        assert partner.ask(word + b"\n", whole(found=found))
+        assert b"".join(found) == b"partly\nsaid " + word + b"\n"
+    assert partner.end(5) == runner.Result(3, "gone\n")
+
+
+def test_a_partner_that_left_answers_nothing():
+    partner = runner.Partner(sh("echo why >&2"))
+    assert not partner.ask(b"one\n", lambda chunk: True)
+    assert not partner.ask(b"x" * 300_000 + b"\n", lambda chunk: True)
+    assert partner.end(5) == runner.Result(0, "why\n")
+
+
+def test_a_partner_that_does_not_answer_is_left_when_somebody_wants_to_stop_or_the_time_is_over():
+    partner = runner.Partner(sh("cat >/dev/null", timeout=0.2))
+    with pytest.raises(Cancelled):
+        partner.ask(b"one\n", lambda chunk: True, Console(lambda line: None, lambda: True))
+    with pytest.raises(CommandTimedOut):
+        partner.ask(b"two\n", lambda chunk: True)
+    assert partner.end(5).status == 0
+
+
+def test_a_partner_that_does_not_leave_is_killed():
+    partner = runner.Partner(sh("trap '' TERM HUP; echo here; while :; do sleep 1; done"))
+    assert partner.ask(b"one\n", lambda chunk: True)
+    assert partner.end(0.1).status == -9

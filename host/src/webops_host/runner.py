@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -98,8 +98,50 @@ def stream(command: Command, feed: Callable[[bytes], None], console: Console | N
         with _started(command, stdout=subprocess.PIPE, stderr=errors) as process:
             _follow(process, feed, _watcher(command, process.pid, console, None))
             status = process.wait()
-        errors.seek(max(0, errors.seek(0, os.SEEK_END) - LINE_LIMIT))
-        return Result(status, errors.read().decode(errors="replace"))
+        return _judged(status, errors)
+
+
+class Partner:
+    """A program that stays to be asked again. Raises ProgramMissing. Whoever starts it ends it, once."""
+
+    def __init__(self, command: Command) -> None:
+        self._command, self._errors = command, tempfile.TemporaryFile()  # noqa: SIM115 - closed in `end`
+        self._process = _start(command, stdout=subprocess.PIPE, stderr=self._errors, talks=True)
+        self._pipe = _end_of(self._process.stdout).fileno()
+        self._heard = selectors.DefaultSelector()
+        self._heard.register(self._pipe, selectors.EVENT_READ)
+
+    def ask(self, line: bytes, feed: Callable[[bytes], bool], console: Console | None = None) -> bool:
+        """Say the line, and feed what is said back until `feed` is content. False when the program left before that.
+        Raises Cancelled, CommandTimedOut; then it is to be ended."""
+        watch = _watcher(self._command, self._process.pid, console, None)
+        try:
+            _end_of(self._process.stdin).write(line)
+            _end_of(self._process.stdin).flush()
+        except BrokenPipeError:
+            return False
+        while True:
+            watch()
+            if not self._heard.select(TICK):
+                continue
+            chunk = os.read(self._pipe, 1 << 16)
+            if not chunk or feed(chunk):
+                return bool(chunk)
+
+    def end(self, patience: float) -> Result:
+        """Ask no more and wait until it has left; after so many seconds it is killed. Its output is as of `stream`."""
+        deadline = time.monotonic() + patience
+        with self._errors, self._heard, _end_of(self._process.stdout):
+            with suppress(BrokenPipeError):
+                _end_of(self._process.stdin).close()
+            while (left := deadline - time.monotonic()) > 0 and self._heard.select(left):
+                if not os.read(self._pipe, 1 << 16):
+                    break
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(TICK * 10)
+            if self._process.returncode is None:
+                kill_session(self._process.pid)
+            return _judged(self._process.wait(), self._errors)
 
 
 def spawn(command: Command, *, output: int, pass_fds: tuple[int, ...] = ()) -> subprocess.Popen[bytes]:
@@ -169,9 +211,9 @@ def _started(command: Command, *, stdout: int, stderr: int | IO[bytes]) -> Itera
 
 
 def _start(
-    command: Command, *, stdout: int, stderr: int | IO[bytes], pass_fds: tuple[int, ...] = ()
+    command: Command, *, stdout: int, stderr: int | IO[bytes], pass_fds: tuple[int, ...] = (), talks: bool = False
 ) -> subprocess.Popen[bytes]:
-    with _stdin(command) as stdin:
+    with _stdin(command, talks) as stdin:
         try:
             return subprocess.Popen(
                 command.argv,
@@ -188,10 +230,10 @@ def _start(
 
 
 @contextmanager
-def _stdin(command: Command) -> Iterator[int | IO[bytes]]:
-    """A file, not a pipe: nobody has to feed it while the program prints."""
-    if not command.stdin:
-        yield subprocess.DEVNULL
+def _stdin(command: Command, talks: bool) -> Iterator[int | IO[bytes]]:
+    """A file, not a pipe: nobody has to feed it while the program prints. A pipe to one that is talked with."""
+    if talks or not command.stdin:
+        yield subprocess.PIPE if talks else subprocess.DEVNULL
         return
     with tempfile.TemporaryFile() as file:
         file.write(command.stdin)
@@ -331,6 +373,16 @@ class _Lines:
         self._kept.append(text)
         if self._emit is not None:
             self._emit(text)
+
+
+def _end_of(pipe: IO[bytes] | None) -> IO[bytes]:
+    assert pipe is not None
+    return pipe
+
+
+def _judged(status: int, errors: IO[bytes]) -> Result:
+    errors.seek(max(0, errors.seek(0, os.SEEK_END) - LINE_LIMIT))
+    return Result(status, errors.read().decode(errors="replace"))
 
 
 def _short(command: Command) -> str:

@@ -71,6 +71,7 @@ class LinuxAccounts:
     def remove(self, name: DeploymentName) -> None:
         if not self._people.knows(name):
             return
+        self._jobs.let_go(name)
         self._sites.forget(name)
         for part in self._running:
             part.forget(name)
@@ -81,7 +82,7 @@ class LinuxAccounts:
             mirror = self._layout.mirror(name)
             for user, theirs in ((FETCH_USER, {mirror} & set(parts)), (user_of(name), set(parts) - {mirror})):
                 if theirs:
-                    self._jobs.run(remove, {"name": name}, Place(user, writable=tuple(sorted(theirs))))
+                    self._jobs.run(remove, {"name": name}, Place(user, name, writable=tuple(sorted(theirs))))
             _remove_empty(home)
         self._people.remove(name)
 
@@ -101,6 +102,7 @@ class LinuxAccounts:
             os.unlink(self._layout.marker(name, release))  # half removed is never taken for whole
         place = Place(
             user_of(name),
+            name,
             readable=(self._layout.releases(name),),
             writable=(folder, self._layout.home(name) / "envs"),
         )
@@ -113,6 +115,7 @@ class LinuxAccounts:
         folder = self._layout.release(name, release)
         if not folder.is_dir():
             raise NotFound(f"Release {release} of {name} is not here.")
+        self._jobs.let_go(name)
         if self._is_sealed(name, release):
             return
         runner.run(Command(("/usr/bin/sync", "--file-system", str(folder)), timeout=300))

@@ -1,14 +1,18 @@
-"""What runs in a job: one operation, as this very user, with the same parts as on a laptop."""
+"""What runs in a job: operations, as this very user, with the same parts as on a laptop, until none is asked for."""
 
 from __future__ import annotations
 
+import base64
 import os
+import select
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from webops_host import runner
 from webops_host.builds import LocalBuilds
+from webops_host.command import Command
 from webops_host.daemon import protocol
 from webops_host.errors import BadValue, HostError, full_disk_told
 from webops_host.linux.layout import ServerLayout
@@ -21,6 +25,8 @@ from webops_host.sources import LocalSources
 from webops_host.values import Console
 
 UV = Path("/opt/webops/current/tools/uv")
+PATIENCE = 15.0  # seconds for which it stays when nothing is asked: longer than it is counted on
+PRINTED = 45 << 20  # bytes that fit into an answer
 
 
 class Leftovers:
@@ -51,17 +57,36 @@ def parts(layout: ServerLayout, environ: Mapping[str, str]) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Read one request, say its lines and its answer. Always 0 when there is an answer."""
+    """Read requests, and say the lines and the answer of each. 0 when the last one was answered."""
+    while select.select([sys.stdin.buffer], [], [], PATIENCE)[0]:
+        line = sys.stdin.buffer.readline()
+        if not line:
+            break
+        sys.stdout.buffer.write(_answer(line.rstrip(b"\n")))
+        sys.stdout.buffer.flush()
+    return 0
+
+
+def _answer(line: bytes) -> bytes:
     console = Console(lambda line: _say({"line": line}))
     try:
-        request = protocol.parse(sys.stdin.buffer.readline().rstrip(b"\n"))
+        asked = protocol.decode(line)
+        if isinstance(asked, dict) and "print" in asked:
+            return protocol.encode({"printed": _printed(asked)})
+        request = protocol.parse(line)
         with full_disk_told():
-            answer = protocol.answer(request.operation, _perform(request.operation, dict(request.values), console))
+            return protocol.answer(request.operation, _perform(request.operation, dict(request.values), console))
     except HostError as error:
-        answer = protocol.refusal(error)
-    sys.stdout.buffer.write(answer)
-    sys.stdout.buffer.flush()
-    return 0
+        return protocol.refusal(error)
+
+
+def _printed(asked: dict[str, Any]) -> str:
+    """What a program prints, for the daemon alone: it decides the words of what runs in a job in any case."""
+    said = asked["print"]
+    command = Command(
+        tuple(said["argv"]), env=said["env"], stdin=base64.b64decode(said["stdin"]), timeout=asked["timeout"]
+    )
+    return base64.b64encode(runner.run_binary(command, limit=PRINTED)).decode()
 
 
 def _perform(operation: Operation, values: Values, console: Console) -> Any:

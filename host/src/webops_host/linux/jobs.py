@@ -3,11 +3,17 @@
 The daemon starts it, hands one request to its standard input, passes its lines on and reads its answer, which it checks
 like any other input: the program runs as the deployment's user and may have been tampered with by the project's code.
 Cancelling stops the unit, and with it everything that was started in it, whatever became of it.
+
+A unit and an interpreter take longer than most of the work, so some jobs stay for a moment: what is asked next of the
+same deployment, user and files is asked of them. One in which the project's own code ran never does.
 """
 
 from __future__ import annotations
 
+import base64
 import secrets
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,8 +25,11 @@ from webops_host.daemon import protocol
 from webops_host.errors import CommandFailed, CommandTimedOut, HostError
 from webops_host.linux import sandbox, systemd
 from webops_host.linux.units import Surroundings
+from webops_host.names import DeploymentName
 from webops_host.operations import Operation, Values
 from webops_host.values import Console, Limits
+
+Answer = dict[str, codec.Json]
 
 PROGRAMS = Path("/opt/webops/current/host")
 PYTHON = "/usr/bin/python3"
@@ -31,19 +40,58 @@ SUMMARY = (
 )  # fmt: skip
 """How systemd-run's own lines begin."""
 SLACK = 60.0  # seconds after the work's own time limit
+STAYS = 5.0  # seconds within which one that stayed is asked again; it leaves by itself a while later
+FAREWELL = 10.0  # seconds that a job gets to leave when nothing more is asked of it
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """As whom a job runs, what it sees and may write, whether it may use the network, and for how long."""
+    """As whom a job runs, what it sees and may write, whether it may use the network, and for how long.
+
+    One with a word to `stay` for waits a moment for more work of that word on the deployment.
+    """
 
     user: str
+    deployment: DeploymentName
     readable: tuple[Path, ...] = ()
     writable: tuple[Path, ...] = ()
     network: bool = False
     shares: bool = False  # whether every deployment may read what it makes
     limits: Limits = field(default_factory=lambda: Limits(memory_mib=1024, cpu_percent=200, tasks=512))
     seconds: float = 1800.0
+    stay: str = ""
+
+
+@dataclass(slots=True)
+class _Job:
+    """A running unit, and who speaks with it."""
+
+    unit: str
+    stay: str
+    partner: runner.Partner
+    since: float = 0.0  # when it was last asked something
+    ended: runner.Result = runner.Result(0, "")
+
+    def ask(self, request: bytes, console: Console | None) -> Answer | None:
+        """Its answer; None when it left without one. Whatever comes between ends it."""
+        conversation = Conversation(console)
+        try:
+            self.partner.ask(request, conversation.feed, console)
+        except BaseException:
+            self.stop()
+            raise
+        return conversation.answer
+
+    def stop(self) -> None:
+        """Gone, whatever it does just now."""
+        runner.run(systemd.systemctl("stop", "--", f"{self.unit}.service"), check=False)
+        self.ended = self.partner.end(FAREWELL)
+
+    def leave(self) -> None:
+        """Gone, with all that it started."""
+        self.ended = self.partner.end(FAREWELL)
+        if self.ended.status < 0:  # it did not heed
+            runner.run(systemd.systemctl("stop", "--", f"{self.unit}.service"), check=False)
 
 
 class Jobs:
@@ -51,31 +99,75 @@ class Jobs:
 
     def __init__(self, around: Surroundings, programs: Path = PROGRAMS) -> None:
         self._around, self._programs = around, programs
+        self._lock = threading.Lock()
+        self._waiting: dict[DeploymentName, _Job] = {}
 
     def run(self, operation: Operation, values: Values, place: Place, console: Console | None = None) -> Any:
         """Perform the operation there; its result. Raises what it raised, CommandFailed with `oom`, CommandTimedOut."""
-        unit = f"webops-job-{secrets.token_hex(8)}"
-        request = protocol.ask(unit, None, operation, values)
-        conversation = _Conversation(console)
-        command = Command(self._words(unit, place), env=systemd.ENV, stdin=request, timeout=place.seconds + 2 * SLACK)
-        try:
-            ended = runner.stream(command, conversation.feed, console)
-        except BaseException:
-            runner.run(systemd.systemctl("stop", "--", f"{unit}.service"), check=False)
-            raise
-        if conversation.answer is None:
-            raise _no_answer(operation, place, ended)
-        return protocol.result_of(operation, conversation.answer)
+        request = protocol.ask(secrets.token_hex(12), None, operation, values)
+        answer = self._of_one_that_waits(place, request, console)
+        if answer is None:  # nobody waited, or it had left: every operation may be repeated
+            job = self._begun(place)
+            answer = self._answer(job, place, request, console)
+            if answer is None:
+                raise _no_answer(operation, place, job.ended)
+        return protocol.result_of(operation, answer)
 
     def printed(self, command: Command, place: Place) -> bytes:
         """What a short program prints there, as it is. Its environment holds no secret. Raises CommandFailed."""
-        unit = f"webops-job-{secrets.token_hex(8)}"
+        answer = self._of_one_that_waits(place, to_print(command), None)
+        if answer is not None:
+            return what_was_printed(answer)
         words = [f"--setenv={key}={value}" for key, value in command.env.items()]
-        whole = (*self._start(unit, place), "--quiet", *words, "--", *command.argv)
+        whole = (*self._start(_new_unit(), place), "--quiet", *words, "--", *command.argv)
         return runner.run_binary(replace(command, argv=whole, cwd=None, env=systemd.ENV))
 
+    def let_go(self, name: DeploymentName) -> None:
+        """Have nothing of the deployment wait any more."""
+        with self._lock:
+            job = self._waiting.pop(name, None)
+        if job is not None:
+            job.leave()
+
+    # --- those that stay ---------------------------------------------------------------------------------------
+
+    def _of_one_that_waits(self, place: Place, request: bytes, console: Console | None) -> Answer | None:
+        """What the deployment's job that waits answers, if it does for this. Any other has waited in vain."""
+        with self._lock:
+            job = self._waiting.pop(place.deployment, None)
+        if job is None:
+            return None
+        if job.stay != place.stay or time.monotonic() - job.since > STAYS:
+            _leave_behind(job)
+            return None
+        return self._answer(job, place, request, console)
+
+    def _begun(self, place: Place) -> _Job:
+        unit = _new_unit()
+        command = Command(self._words(unit, place), env=systemd.ENV, timeout=place.seconds + 2 * SLACK)
+        return _Job(unit, place.stay, runner.Partner(command))
+
+    def _answer(self, job: _Job, place: Place, request: bytes, console: Console | None) -> Answer | None:
+        answer = job.ask(request, console)
+        if answer is not None and job.stay:
+            self._keep(place.deployment, job)
+        else:
+            job.leave()
+        return answer
+
+    def _keep(self, name: DeploymentName, job: _Job) -> None:
+        job.since = time.monotonic()
+        with self._lock:
+            late = [other for other, one in self._waiting.items() if other == name or job.since - one.since > STAYS]
+            over = [self._waiting.pop(other) for other in late]
+            self._waiting[name] = job
+        for one in over:
+            _leave_behind(one)
+
+    # --- words -------------------------------------------------------------------------------------------------
+
     def _words(self, unit: str, place: Place) -> tuple[str, ...]:
-        return (*self._start(unit, place), "--", PYTHON, "-I", str(self._programs / "job.py"))
+        return (*self._start(unit, place), "--", PYTHON, "-I", "-S", str(self._programs / "job.py"))
 
     def _start(self, unit: str, place: Place) -> tuple[str, ...]:
         properties = [word for key, value in self._properties(place) for word in ("--property", f"{key}={value}")]
@@ -109,16 +201,39 @@ class Jobs:
         yield from sandbox.view(around.layout.root, readable=place.readable, writable=place.writable)
 
 
-class _Conversation:
+def to_print(command: Command) -> bytes:
+    """What asks a job that stays for the output of a short program."""
+    said = {"argv": list(command.argv), "env": dict(command.env), "stdin": base64.b64encode(command.stdin).decode()}
+    return protocol.encode({"print": said, "timeout": command.timeout})
+
+
+def what_was_printed(answer: Answer) -> bytes:
+    """Raises what the job's answer tells."""
+    if "printed" not in answer:
+        raise protocol.error_from(answer.get("error"))
+    return base64.b64decode(str(answer["printed"]))
+
+
+def _new_unit() -> str:
+    return f"webops-job-{secrets.token_hex(8)}"
+
+
+def _leave_behind(job: _Job) -> None:
+    """Nobody waits for it to be gone."""
+    threading.Thread(target=job.leave, name="job-leaves", daemon=True).start()
+
+
+class Conversation:
     """Lines as they come, and the answer at the end."""
 
     def __init__(self, console: Console | None) -> None:
-        self.answer: dict[str, codec.Json] | None = None
+        self.answer: Answer | None = None
         self._console = console
         self._rest: list[bytes] = []
         self._size = 0
 
-    def feed(self, chunk: bytes) -> None:
+    def feed(self, chunk: bytes) -> bool:
+        """Whether the answer is there."""
         *whole, last = chunk.split(b"\n")
         for line in whole:
             self._take(b"".join((*self._rest, line)))
@@ -127,6 +242,7 @@ class _Conversation:
         self._size += len(last)
         if self._size > protocol.ANSWER_LIMIT:
             raise HostError("The job's answer is too large.")
+        return self.answer is not None
 
     def _take(self, line: bytes) -> None:
         data = protocol.decode(line)

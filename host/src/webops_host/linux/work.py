@@ -42,6 +42,27 @@ BUILD_USER = "webops-build"
 SMALL = Limits(memory_mib=512, cpu_percent=200, tasks=64)
 LARGE = Limits(memory_mib=2048, cpu_percent=200, tasks=512)
 INSTALL_SECONDS, NODE_SECONDS = 3600.0, 3600.0
+MIRROR = "mirror"
+
+
+def files_of(layout: ServerLayout, people: People, name: DeploymentName, release: int) -> Place:
+    """Where a release's files are laid out, carried over from another and published; no code of the project's runs.
+    What comes first stays for what comes next."""
+    _refuse_absent(layout, name, release)
+    return Place(
+        people.user(name),
+        name,
+        readable=(layout.mirror(name), layout.releases(name)),
+        writable=(layout.release(name, release),),
+        limits=LARGE,
+        seconds=600.0,
+        stay=f"files of {release}",
+    )
+
+
+def _refuse_absent(layout: ServerLayout, name: DeploymentName, release: int) -> None:
+    if not os.path.isdir(layout.release(name, release)):
+        raise BadValue(f"Release {release} of {name} has no files here.", hint="Deploy again.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +86,9 @@ class LinuxSources:
         self._people.uid(name)
         limits = replace(LARGE, memory_mib=1024)
         mirror = (self._layout.mirror(name),)
-        place = Place(FETCH_USER, writable=mirror, network=True, limits=limits, seconds=spec.timeout + 30)
+        place = Place(
+            FETCH_USER, name, writable=mirror, network=True, limits=limits, seconds=spec.timeout + 30, stay=MIRROR
+        )
         found: Revision = self._run("sources.fetch", place, console, name=name, spec=spec)
         return found
 
@@ -77,17 +100,13 @@ class LinuxSources:
 
     def checkout(self, name: DeploymentName, release: int, commit: CommitId) -> None:
         self._accounts.make_release(name, release)
-        place = Place(
-            self._people.user(name),
-            readable=(self._layout.mirror(name),),
-            writable=(self._layout.release(name, release),),
-            limits=LARGE,
-        )
+        place = files_of(self._layout, self._people, name, release)
         self._run("sources.checkout", place, name=name, release=release, commit=commit)
 
     def _reading(self, name: DeploymentName) -> _Reading:
         self._people.uid(name)
-        place = Place(FETCH_USER, readable=(self._layout.mirror(name),), limits=SMALL, seconds=60.0)
+        mirror = (self._layout.mirror(name),)
+        place = Place(FETCH_USER, name, readable=mirror, limits=SMALL, seconds=60.0, stay=MIRROR)
         return _Reading(self._jobs, place)
 
     def _run(self, operation: str, place: Place, console: Console | None = None, **values: Any) -> Any:
@@ -117,6 +136,7 @@ class LinuxBuilds:
             # the whole folder as one mount: files are hard-linked from the cache into the environment
             build = Place(
                 BUILD_USER,
+                name,
                 writable=(self._layout.host,),
                 network=True,
                 shares=True,
@@ -148,11 +168,11 @@ class LinuxBuilds:
         return facts
 
     def carry_static(self, name: DeploymentName, release: int, source: int) -> None:
-        place = self._at(name, release, limits=SMALL, seconds=300.0)
+        place = files_of(self._layout, self._people, name, release)
         self._run("builds.carry_static", place, name=name, release=release, source=source)
 
     def publish(self, name: DeploymentName, release: int, folder: RelativePath) -> Published:
-        place = self._at(name, release, limits=LARGE, seconds=600.0)
+        place = files_of(self._layout, self._people, name, release)
         published: Published = self._run("builds.publish", place, name=name, release=release, folder=folder)
         return published
 
@@ -166,10 +186,10 @@ class LinuxBuilds:
     ) -> Place:
         """As the deployment, on one of its releases: the others can be read, so that files are carried over."""
         layout, home = self._layout, self._layout.home(name)
-        if not os.path.isdir(layout.release(name, release)):
-            raise BadValue(f"Release {release} of {name} has no files here.", hint="Deploy again.")
+        _refuse_absent(layout, name, release)
         return Place(
             self._people.user(name),
+            name,
             readable=(layout.releases(name), layout.host / "envs", layout.host / "pythons"),
             writable=(
                 layout.release(name, release),

@@ -1,0 +1,67 @@
+"""What runs in a job, spoken with as hostd does. The units around it are tested on a server."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from webops_host import runner
+from webops_host.command import Command
+from webops_host.daemon import protocol
+from webops_host.errors import BadValue, CommandFailed, NotFound
+from webops_host.linux import jobs
+from webops_host.names import CommitId, DeploymentName
+from webops_host.operations import OPERATIONS
+from webops_host.values import Console
+
+JOB = "import sys; from webops_host.linux.job import main; sys.exit(main())"
+NAME = DeploymentName("nobody-has-this")
+
+
+class Job:
+    def __init__(self) -> None:
+        env = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)}
+        self.partner = runner.Partner(Command((sys.executable, "-c", JOB), env=env))
+        self.ended = runner.Result(-1, "")
+
+    def ask(self, request: bytes) -> jobs.Answer:
+        conversation = jobs.Conversation(Console(lambda line: None))
+        assert self.partner.ask(request, conversation.feed)
+        assert conversation.answer is not None
+        return conversation.answer
+
+
+@pytest.fixture
+def job() -> Iterator[Job]:
+    job = Job()
+    yield job
+    job.ended = job.partner.end(30)
+    assert job.ended == runner.Result(0, "")
+
+
+def test_a_job_answers_one_request_after_the_other(job: Job) -> None:
+    listing = OPERATIONS["sources.listing"]
+    for number in (1, 2):
+        values = {"name": NAME, "commit": CommitId(str(number) * 40)}
+        answer = job.ask(protocol.ask(f"request-{number}", None, listing, values))
+        with pytest.raises(NotFound, match=str(number) * 12):
+            protocol.result_of(listing, answer)
+
+
+def test_a_job_says_what_a_program_prints(job: Job) -> None:
+    command = Command(("/bin/cat",), stdin=b"\x00\xffany\n" * 50_000)
+    assert jobs.what_was_printed(job.ask(jobs.to_print(command))) == command.stdin
+    with pytest.raises(CommandFailed) as failed:
+        jobs.what_was_printed(job.ask(jobs.to_print(Command(("/bin/false",)))))
+    assert failed.value.facts["status"] == 1
+
+
+def test_a_job_refuses_what_is_no_work_of_its_own_and_goes_on(job: Job) -> None:
+    reserve = OPERATIONS["sites.reserve"]
+    for request in (b"no JSON\n", protocol.ask("request-1", None, reserve, {"name": NAME})):
+        with pytest.raises(BadValue):
+            protocol.result_of(reserve, job.ask(request))
+    assert jobs.what_was_printed(job.ask(jobs.to_print(Command(("/bin/echo", "on"))))) == b"on\n"
