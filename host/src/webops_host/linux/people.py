@@ -59,6 +59,7 @@ class People:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._lock = threading.Lock()
+        self._known: tuple[tuple[int, int, int], Registry] | None = None
 
     def user(self, name: DeploymentName) -> str:
         """The name of its user. Raises NotFound for a deployment that is not here."""
@@ -112,7 +113,16 @@ class People:
             self._keep(self._read().without(name))
 
     def _read(self) -> Registry:
-        return codec.load(Registry, json.loads(self._file.read_bytes())) if self._file.exists() else Registry()
+        """As it is on disk now. Each change makes another file, so the same one is understood only once: each release
+        asks many times, and a registry of a thousand takes a while."""
+        try:
+            found = self._file.stat()
+        except FileNotFoundError:
+            return Registry()
+        mark, known = (found.st_ino, found.st_mtime_ns, found.st_size), self._known
+        if known is None or known[0] != mark:
+            known = self._known = (mark, codec.load(Registry, json.loads(self._file.read_bytes())))
+        return known[1]
 
     def _keep(self, registry: Registry) -> None:
         if registry != self._read():

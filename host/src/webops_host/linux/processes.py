@@ -20,7 +20,7 @@ from webops_host.programs import Door
 from webops_host.usage import describe_end
 from webops_host.values import Console, HealthCheck, LogLine, Ready, Unit, UnitRef, UnitState, UnitStatus
 
-LOOK = 0.1  # seconds between looks at a unit that is being waited for
+LOOK, SELDOM = 0.1, 1.0  # seconds between looks at a unit that is being waited for, and at one whose process is there
 SUFFIXES = (".service", ".socket", ".proxy.service")
 
 
@@ -191,15 +191,18 @@ def _reload_firewall() -> None:
 
 
 class _Watch:
-    """How a candidate is, asked of systemd several times a second at most."""
+    """How a candidate is. Systemd is asked while its process is not there yet, when that has ended, and else seldom:
+    asking takes time from a program that is just starting."""
 
     def __init__(self, ref: UnitRef, service: str) -> None:
         self._ref, self._service = ref, service
-        self._at, self._shown = 0.0, None
+        self._next, self._shown = 0.0, None
 
     def status(self) -> UnitStatus:
-        if self._shown is None or time.monotonic() - self._at > LOOK:
-            self._shown, self._at = systemd.show([self._service])[self._service], time.monotonic()
+        now = time.monotonic()
+        if self._shown is None or now > self._next or (self._shown.pid and not _lives(self._shown.pid)):
+            self._shown = systemd.show([self._service])[self._service]
+            self._next = now + (SELDOM if self._shown.pid else LOOK)
         status = _status(self._ref, self._shown)
         is_new = status.restarts == 0 and status.exit_status is None
         if is_new and status.state in (UnitState.STARTING, UnitState.STOPPED):  # its start may still be in the queue
@@ -211,6 +214,10 @@ class _Watch:
         return self._shown is not None and self._shown.result == "oom-kill"
 
     _shown: Shown | None
+
+
+def _lives(pid: int) -> bool:
+    return os.path.exists(f"/proc/{pid}")
 
 
 def _status(ref: UnitRef, shown: Shown) -> UnitStatus:
