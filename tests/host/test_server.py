@@ -83,6 +83,13 @@ def test_priv_02_of_large_requests_only_so_many_are_read_at_once(fake, monkeypat
     assert "large requests" in json.loads(answer)["error"]["message"]
 
 
+@pytest.mark.parametrize("part", [b"[],", b"{},", b"1.5,", b"0,"])
+def test_priv_02_a_request_of_very_many_values_is_not_even_read(fake, part) -> None:
+    line = request(params={"name": "MANY"}).replace(b'"MANY"', b"[" + part * 700_000 + b"0]")
+    answer = converse(Server(fake, Path("/nonexistent"), Fences()), line)
+    assert "too many values" in json.loads(answer)["error"]["message"]
+
+
 def test_priv_02_a_request_that_takes_too_long_is_not_waited_for(fake, monkeypatch) -> None:
     monkeypatch.setattr(module, "PATIENCE", 0.0)
     server = Server(fake, Path("/nonexistent"), Fences())

@@ -22,6 +22,7 @@ from webops_host.operations import OPERATIONS, Operation, Values
 
 VERSION = 1
 REQUEST_LIMIT = 4 << 20
+MOST_VALUES = 200_000  # in one request: each takes up to fifty times its text in memory
 ANSWER_LIMIT = 64 << 20
 ID = re.compile(r"[0-9a-zA-Z_-]{8,64}")
 FIELDS = frozenset({"v", "id", "fence", "op", "params"})
@@ -51,6 +52,8 @@ def ask(request_id: str, fence: int | None, operation: Operation, values: Values
 
 def parse(line: bytes) -> Request:
     """A request from its line. Raises BadValue naming what is wrong."""
+    if sum(map(line.count, (b",", b"[", b"{"))) > MOST_VALUES:
+        raise BadValue("The request holds too many values.", hint="Use fewer or shorter variables.")
     data = decode(line)
     if not isinstance(data, dict) or set(data) != FIELDS:
         given = sorted(data) if isinstance(data, dict) else type(data).__name__

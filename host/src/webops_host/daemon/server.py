@@ -32,7 +32,7 @@ log = logging.getLogger("webops.host")
 
 CONVERSATIONS = 256
 LARGE = 1 << 16  # bytes; of requests above this only a few are read at once, and one is taken apart
-LARGE_AT_ONCE = 8
+LARGE_AT_ONCE = 4
 PATIENCE = 30.0  # seconds for a request to arrive whole, and for a reader that does not read
 LOOK = 0.5  # seconds between looks at whether to stop
 
