@@ -33,6 +33,7 @@ from webops_host.names import (
 )
 from webops_host.operations import Operation
 from webops_host.site_options import Network, PasswordHash, Visitor
+from webops_host.timed_values import TimedCommand
 from webops_host.values import Limits, Mount, ProjectLine, RepositoryUrl
 
 FOREIGN = "FOREIGN"
@@ -61,6 +62,10 @@ SPECIAL: Mapping[type, Callable[[random.Random], Any]] = {
     Mount: lambda dice: {"prefix": dice.choice(("/static/", "/media/")), "area": dice.choice(("static", "media"))},
     ProjectLine: lambda dice: {"line": dice.choice((f"echo {FOREIGN}", f"$({FOREIGN}) && `{FOREIGN}` %n $$ \\"))},
     RepositoryUrl: lambda dice: {"host": "example.com", "port": 443, "path": dice.choice(("a/b", "team/site.git"))},
+    TimedCommand: lambda dice: {
+        "schedule": dice.choice(("0 3 * * *", "*/5 * * * *")),
+        "line": {"line": f"$({FOREIGN})"},
+    },
     PrivateKey: lambda dice: {"pem": f"-----BEGIN PRIVATE KEY-----\n{FOREIGN}"},
 }
 NUMBERS: tuple[Any, ...] = (0, -1, 1, 2, 1.5, -0.0, 1 << 31, 1 << 63, 1 << 70, -(1 << 70), 10**400, 1e308, True, False)

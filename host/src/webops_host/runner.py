@@ -106,7 +106,11 @@ class Partner:
 
     def __init__(self, command: Command) -> None:
         self._command, self._errors = command, tempfile.TemporaryFile()  # noqa: SIM115 - closed in `end`
-        self._process = _start(command, stdout=subprocess.PIPE, stderr=self._errors, talks=True)
+        try:
+            self._process = _start(command, stdout=subprocess.PIPE, stderr=self._errors, talks=True)
+        except HostError:
+            self._errors.close()
+            raise
         self._pipe = _end_of(self._process.stdout).fileno()
         self._heard = selectors.DefaultSelector()
         self._heard.register(self._pipe, selectors.EVENT_READ)
@@ -161,10 +165,8 @@ def kill_session(leader: int) -> None:
         _signal_group(leader)
         left = [pid for pid, _ in _members(leader) if pid != leader]
         for pid in left:
-            try:
+            with suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
-            except OSError:
-                continue
         if not left:
             return
 
@@ -253,10 +255,8 @@ def _not_started(command: Command, error: OSError) -> HostError:
 
 
 def _signal_group(leader: int) -> None:
-    try:
+    with suppress(ProcessLookupError, PermissionError):  # macOS says EPERM for a group of zombies
         os.killpg(leader, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):  # macOS says EPERM for a group of zombies
-        return
 
 
 def _members(session: int) -> Iterator[tuple[int, int]]:
