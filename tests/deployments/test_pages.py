@@ -183,7 +183,10 @@ def test_a_switch_that_failed_says_why(blog, host, owner):
 
 def test_what_runs_is_shown_as_the_host_tells_it(blog, host, owner):
     live(blog, host, 1)
-    assert "blog-1-web-1: running" in words(browser(owner), "/deployments/blog/runs/")
+    said = words(browser(owner), "/deployments/blog/runs/")
+    assert "blog-1-web-1: running" in said
+    assert "IPv4 address" in said
+    assert "address4" not in said.lower()
 
 
 def test_a_plan_with_a_blocker_can_not_be_deployed(blog, host, owner):

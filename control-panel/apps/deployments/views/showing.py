@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpResponse
@@ -18,6 +20,15 @@ from webops_host.errors import HostError
 
 BARS = 40
 PER_PAGE = 30
+HOST_FACTS = {
+    "domain": "Sites below",
+    "address4": "IPv4 address",
+    "address6": "IPv6 address",
+    "most_memory_mib": "Memory for one deployment, at most, in MiB",
+    "most_cpu_percent": "Processor for one deployment, at most, in percent of a core",
+    "most_tasks": "Processes and threads of one deployment, at most",
+}
+"""How a page calls what a host says of itself, where its own word would not do."""
 
 
 @require_safe
@@ -101,8 +112,12 @@ def explain(request: Request, name: str) -> HttpResponse:
     shown = found.head(request, deployment, "explain")
     host = hosts.of(deployment.host)
     try:
-        shown |= {"texts": dict(host.explain(deployment.slug)), "machine": dict(host.describe())}
+        shown |= {"texts": dict(host.explain(deployment.slug)), "machine": _named(host.describe())}
         shown["space"] = dict(host.meters.space(deployment.slug))
     except HostError as error:
         shown["error"] = error
     return render(request, "deployments/explain.html", shown)
+
+
+def _named(facts: Mapping[str, str]) -> dict[str, str]:
+    return {HOST_FACTS.get(name, name.capitalize()): value for name, value in facts.items() if value}
