@@ -189,8 +189,9 @@ class Server:
 
     def _refuse(self, what: str, uid: int, error: HostError) -> bytes:
         self.refused[what] += 1
-        log.warning("refused %s: %.300s", what, error.message)
-        self._alarm.refused(uid, error.message)
+        told = "".join(letter if letter.isprintable() else "?" for letter in error.message[:300])
+        log.warning("refused %s: %s", what, told)
+        self._alarm.refused(uid, told)
         return protocol.refusal(error)
 
     def _answer(self, request: protocol.Request, line: bytes, connection: socket.socket) -> bytes:
