@@ -81,11 +81,13 @@ def test_it_runs_after_a_reboot_without_the_panel_which_shows_it_later(installed
     server.run(f"systemctl enable --now {PLATFORM}")
     until(lambda: installed.web.get(f"https://{PANEL}/healthz").status_code == 200, "the panel", timeout=60)
 
-    def told() -> list[dict[str, object]]:
+    def told() -> dict[str, object] | None:
+        """That run: there may be others beside it, since a turn that the reboot missed is made up for."""
         runs = installed.call("GET", "deployments/ticks/schedules?limit=100")["runs"]
-        return [run for run in runs if abs(datetime.fromisoformat(run["started_at"]).timestamp() - last) < 10]
+        distances = {abs(datetime.fromisoformat(run["started_at"]).timestamp() - last): run for run in runs}
+        return distances[min(distances)] if distances and min(distances) < 10 else None
 
-    (run,) = until(told, "the run among those that are shown", timeout=60, every=0.2)
+    run = until(told, "the run among those that are shown", timeout=60, every=0.2)
     assert (run["state"], run["exit_status"]) == ("failed", 3)
     assert run["tail"] == ["[hidden] in release 1"]
     assert run["outcome"] == "failed: exited with status 3. [hidden] in release 1"

@@ -34,6 +34,7 @@ from webops_host.names import DeploymentName, HostName
 from webops_host.values import Site, SiteAddress, UnitRef
 
 QUIET = 0.05  # seconds between the two looks that must both find nobody
+KEPT_LONGEST = 0.75  # seconds that nginx keeps a connection to an app at most, and a little more
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -92,6 +93,7 @@ class LinuxSites:
             if record != before:
                 self._keep(site.name, record)
             self._lead(site)
+        self._let_go(before.shown, site)
         return SiteAddress(self.reserve(site.name), site.release)
 
     def unpublish(self, name: DeploymentName) -> None:
@@ -323,6 +325,13 @@ class LinuxSites:
         except BaseException:
             site_links.lead(link, target) if target else site_links.remove(link)
             raise
+
+    def _let_go(self, before: Site | None, site: Site) -> None:
+        """Wait until nginx has ended the connections that it kept to the release before: who comes after this
+        reaches the new one. At most for as long as it keeps them; what still answers an older request goes on."""
+        unit = None if before is None else before.unit
+        if unit is not None and unit != site.unit and units.keeps(self._layout, unit):
+            self.drain(unit, KEPT_LONGEST)
 
     def _lead_one(self, site: Site) -> None:
         """The link that says what answers."""
