@@ -91,8 +91,12 @@ def test_it_runs_after_a_reboot_without_the_panel_which_shows_it_later(installed
     assert (run["state"], run["exit_status"]) == ("failed", 3)
     assert run["tail"] == ["[hidden] in release 1"]
     assert run["outcome"] == "failed: exited with status 3. [hidden] in release 1"
-    (first, _) = installed.call("GET", "deployments/ticks/schedules")["items"]
-    assert datetime.fromisoformat(first["next_at"]).timestamp() > last
+
+    def following() -> float:
+        (first, _) = installed.call("GET", "deployments/ticks/schedules")["items"]
+        return datetime.fromisoformat(first["next_at"]).timestamp()
+
+    until(lambda: following() > last, "the next turn to be told", timeout=60, every=0.5)
 
 
 def test_a_removed_deployment_leaves_no_timer(installed: Installed, ticks: Repository) -> None:
