@@ -34,7 +34,7 @@ from webops_host.names import DeploymentName, HostName
 from webops_host.values import Site, SiteAddress, UnitRef
 
 QUIET = 0.05  # seconds between the two looks that must both find nobody
-KEPT_LONGEST = 0.75  # seconds that nginx keeps a connection to an app at most, and a little more
+KEPT_LONGEST = 0.9  # seconds; nginx keeps a connection to an app for 0.7 at most
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
