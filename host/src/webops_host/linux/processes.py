@@ -8,7 +8,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from webops_host import files, programs, readiness, runner
+from webops_host import programs, readiness, runner
 from webops_host.errors import CommandFailed, HostError, NotFound
 from webops_host.linux import systemd, units
 from webops_host.linux.people import People
@@ -37,16 +37,7 @@ class LinuxProcesses:
         name = name_of(unit.ref)
         user = self._people.user(unit.ref.name)
         port = self._port(unit) if unit.serves and programs.needs_port(self._layout, unit) else 0
-        made = units.files(self._around, unit, user, port)
-        files.write_whole(self._layout.unit_variables(name), made.variables.encode(), 0o600)
-        changed = False
-        for file, text in made.units.items():
-            path = self._layout.units / file
-            before = path.read_text() if path.exists() else None
-            if before != text:
-                files.write_whole(path, text.encode(), 0o644)
-                changed = changed or before is not None
-        if changed:
+        if units.files(self._around, unit, user, port).have(self._layout, name):
             runner.run(systemd.systemctl("daemon-reload"))
 
     def start(self, ref: UnitRef) -> None:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from webops_host import files, runner
+from webops_host import runner
 from webops_host.errors import BadValue
 from webops_host.linux import systemd, timer_journal, timer_units, units
 from webops_host.linux.people import People
@@ -83,17 +83,8 @@ class LinuxTimers:
 
     def _write(self, runtime: Runtime, command: TimedCommand, user: str) -> bool:
         """Have its files. True when one was there in another form."""
-        made = timer_units.files(self._around, runtime, command, user)
         unit = timer_units.name_of(runtime.name, runtime.release, command.label)
-        files.write_whole(self._layout.unit_variables(unit), made.variables.encode(), 0o600)
-        changed = False
-        for file, text in made.units.items():
-            path = self._layout.units / file
-            before = path.read_text() if path.exists() else None
-            if before != text:
-                files.write_whole(path, text.encode(), 0o644)
-                changed = changed or before is not None
-        return changed
+        return timer_units.files(self._around, runtime, command, user).have(self._layout, unit)
 
     def _begin(self, found: Iterable[str]) -> None:
         timers = [f"{unit}.timer" for unit in found]

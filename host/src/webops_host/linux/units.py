@@ -15,6 +15,7 @@ from pathlib import Path
 from webops_host import programs
 from webops_host.command import Command
 from webops_host.errors import BadValue
+from webops_host.files import write_whole
 from webops_host.linux import sandbox, unit_text
 from webops_host.linux.layout import ServerLayout
 from webops_host.names import DeploymentName, ProcessKind
@@ -64,6 +65,18 @@ class Files:
 
     units: dict[str, str]
     variables: str
+
+    def have(self, layout: ServerLayout, unit: str) -> bool:
+        """Have them on disk. True when a unit file was there in another form, which systemd has to read anew."""
+        write_whole(layout.unit_variables(unit), self.variables.encode(), 0o600)
+        changed = False
+        for file, text in self.units.items():
+            path = layout.units / file
+            before = path.read_text() if path.exists() else None
+            if before != text:
+                write_whole(path, text.encode(), 0o644)
+                changed = changed or before is not None
+        return changed
 
 
 def files(around: Surroundings, unit: Unit, user: str, port: int) -> Files:
