@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -200,6 +201,22 @@ def test_two_sessions_have_two_networks(lab: Lab) -> None:
         assert other.network.subnet != lab.network.subnet
         assert Path(f"/sys/class/net/{other.network.bridge}").exists()
     assert not Path(f"/sys/class/net/{other.network.bridge}").exists()
+
+
+def test_the_next_server_at_an_address_is_found_at_once(lab: Lab) -> None:
+    """Nothing listens there: who is found refuses, and who is looked for at an old hardware address is silent."""
+    network, index = lab.network, 238
+    neighbour, space = (f"wo-net-{network.number}-{number}" for number in (1, 2))
+    network.plug(neighbour, index + 1)  # with nobody else there, this machine forgets whom it knew
+    try:
+        for _ in range(3):
+            network.plug(space, index)
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection((network.address(index), 9), timeout=5)
+            network.unplug(space, index)
+    finally:
+        network.unplug(space, index)
+        network.unplug(neighbour, index + 1)
 
 
 def test_the_cache_lies_outside_of_the_checkout() -> None:

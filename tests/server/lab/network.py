@@ -1,6 +1,7 @@
 """The network of a lab: a bridge with one small private subnet, and the way out for the servers on it.
 
 Lab number 7 has the bridge and the nftables table `wol7`, the subnet 10.213.7.0/24, and this machine is 10.213.7.1.
+A card's hardware address goes with its place: whoever has spoken with the server that was there before finds the next.
 """
 
 from __future__ import annotations
@@ -38,6 +39,10 @@ class Network:
     def address6(self, index: int) -> str:
         return f"{self._prefix6}{FIRST_ADDRESS + index:x}"
 
+    def card(self, place: int) -> str:
+        """The hardware address, of those that anybody may give out, at this place of the network; 0 is this machine."""
+        return f"02:d5:{self.number:02x}:00:{place >> 8:02x}:{place & 0xFF:02x}"
+
     @property
     def _prefix6(self) -> str:
         return f"fd13:213:{self.number:x}::"
@@ -46,7 +51,7 @@ class Network:
         """Make the bridge and the way out. Does nothing when they are there."""
         if Path(f"/sys/class/net/{self.bridge}").exists():
             return
-        host(("ip", "link", "add", self.bridge, "type", "bridge"))
+        host(("ip", "link", "add", self.bridge, "address", self.card(0), "type", "bridge"))
         host(("ip", "link", "set", self.bridge, "mtu", str(_mtu()), "up"))
         host(("ip", "address", "add", f"{self.gateway}/24", "dev", self.bridge))
         host(("ip", "-6", "address", "add", f"{self._prefix6}1/64", "dev", self.bridge, "nodad"))
@@ -71,7 +76,8 @@ class Network:
         """A network namespace with a card called host0 and the address of this index."""
         cable = self._cable(index)
         host(("ip", "netns", "add", space))
-        card = ("type", "veth", "peer", "name", "host0", "mtu", str(_mtu()), "netns", space)
+        mac = self.card(FIRST_ADDRESS + index)
+        card = ("type", "veth", "peer", "name", "host0", "address", mac, "mtu", str(_mtu()), "netns", space)
         host(("ip", "link", "add", cable, "mtu", str(_mtu()), *card))
         host(("ip", "link", "set", cable, "master", self.bridge, "up"))
         inside = ("ip", "-n", space)
