@@ -240,6 +240,19 @@ def test_releases_beyond_what_is_kept_are_removed_from_disk(actor, blog, host, w
         actions.releases.rollback(actor, blog, number=1)
 
 
+def test_what_could_not_be_removed_goes_with_the_next_release(actor, blog, host, work):
+    Deployment.objects.filter(pk=blog.pk).update(keep_releases=1)
+    deploy(actor, blog, work)
+    host.homes["blog"][1].sealed = False  # a removal takes the mark off first, and then it broke
+    host.breaks["accounts.discard"] = CommandFailed("killed")
+    assert deploy(actor, blog, work).state == State.LIVE
+    assert sorted(host.homes["blog"]) == [1, 2]
+
+    del host.breaks["accounts.discard"]
+    deploy(actor, blog, work)
+    assert sorted(host.homes["blog"]) == [3]
+
+
 def test_rel_07_a_disk_below_the_floor_refuses_the_release_and_keeps_the_site(actor, blog, host, work):
     good = deploy(actor, blog, work)
     host.free = 10 << 20

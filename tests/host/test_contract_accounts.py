@@ -33,6 +33,16 @@ def test_only_whole_releases_are_listed_lowest_first(machine):
     assert machine.host.accounts.releases(BLOG) == (9, 10)
 
 
+def test_what_is_not_whole_is_listed_apart_until_it_is_gone(machine):
+    seal(machine, 10, 9)
+    machine.lay(BLOG, 11, PAGE)
+    machine.lay(BLOG, 8, PAGE)
+    assert [number for number in machine.host.accounts.leftovers(BLOG) if number > 7] == [8, 11]
+    machine.host.accounts.discard(BLOG, 8)
+    assert [number for number in machine.host.accounts.leftovers(BLOG) if number > 7] == [11]
+    assert machine.host.accounts.leftovers(DeploymentName("nobody")) == ()
+
+
 def test_a_discarded_release_gives_its_bytes_back(machine):
     seal(machine, 1, 2)
     assert machine.host.accounts.discard(BLOG, 1) == 10

@@ -7,7 +7,8 @@ from webops_host.ports import Host
 
 
 def prune(host: Host, deployment: Deployment) -> int:
-    """Forget the files of releases beyond those to keep, and of any that no row vouches for. Returns how many."""
+    """Forget the files of releases beyond those to keep, and of any that no row vouches for; what an earlier removal
+    left lying goes too. Returns how many."""
     keep = _kept_files(deployment, deployment.keep_releases)
     return _forget(host, deployment, keep)
 
@@ -30,9 +31,10 @@ def _kept_files(deployment: Deployment, count: int) -> set[int]:
 
 def _forget(host: Host, deployment: Deployment, keep: set[int]) -> int:
     gone = 0
-    for number in host.accounts.releases(deployment.slug):
+    accounts = host.accounts
+    for number in (*accounts.releases(deployment.slug), *accounts.leftovers(deployment.slug)):
         if number not in keep:
-            host.accounts.discard(deployment.slug, number)
+            accounts.discard(deployment.slug, number)
             gone += 1
     Release.objects.filter(deployment=deployment, files_kept=True).exclude(files__in=keep).update(files_kept=False)
     return gone

@@ -192,6 +192,9 @@ class _Accounts(_Part):
     def releases(self, name: DeploymentName) -> tuple[int, ...]:
         return tuple(sorted(n for n, release in self.host.homes.get(name, {}).items() if release.sealed))
 
+    def leftovers(self, name: DeploymentName) -> tuple[int, ...]:
+        return tuple(sorted(n for n, release in self.host.homes.get(name, {}).items() if not release.sealed))
+
     def seal(self, name: DeploymentName, release: int) -> None:
         self.host.release(name, release).sealed = True
 

@@ -31,10 +31,10 @@ PORTS: Mapping[str, type] = {
 
 READS = frozenset(
     {
-        "accounts.releases", "sources.listing", "sources.read", "builds.pythons", "processes.status",
-        "processes.ready", "processes.logs", "timers.runs", "sites.address", "sites.drain", "certificates.check",
-        "certificates.status", "databases.size", "databases.facts", "databases.dumps", "databases.read", "meters.disk",
-        "meters.space", "host.describe", "host.explain",
+        "accounts.releases", "accounts.leftovers", "sources.listing", "sources.read", "builds.pythons",
+        "processes.status", "processes.ready", "processes.logs", "timers.runs", "sites.address", "sites.drain",
+        "certificates.check", "certificates.status", "databases.size", "databases.facts", "databases.dumps",
+        "databases.read", "meters.disk", "meters.space", "host.describe", "host.explain",
     }
 )  # fmt: skip
 

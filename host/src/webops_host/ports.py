@@ -51,6 +51,9 @@ class Accounts(Protocol):
     def releases(self, name: DeploymentName) -> tuple[int, ...]:
         """Numbers of the releases on disk that are whole, lowest first."""
 
+    def leftovers(self, name: DeploymentName) -> tuple[int, ...]:
+        """Numbers of those that are not whole, lowest first: in the making, cut short, or removed by halves."""
+
     def discard(self, name: DeploymentName, release: Positive) -> int:
         """Remove one release's files and units, and environments no other release uses; returns the bytes freed.
         Refuses (BadValue) the release that the site serves. Absent is fine and frees 0."""

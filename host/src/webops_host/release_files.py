@@ -26,6 +26,10 @@ class ReleaseFiles:
         """Numbers of the releases on disk that are whole, lowest first."""
         return tuple(sorted(n for n in self._numbers(name) if self.layout.marker(name, n).exists()))
 
+    def leftovers(self, name: DeploymentName) -> tuple[int, ...]:
+        """Numbers of those that are not whole, lowest first."""
+        return tuple(sorted({*self._numbers(name)} - {*self.releases(name)}))
+
     def seal(self, name: DeploymentName, release: int) -> None:
         """Mark the release's files as whole. Again: nothing. Raises NotFound."""
         if not self.layout.release(name, release).is_dir():

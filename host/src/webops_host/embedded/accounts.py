@@ -35,6 +35,9 @@ class EmbeddedAccounts:
     def releases(self, name: DeploymentName) -> tuple[int, ...]:
         return self._files.releases(name)
 
+    def leftovers(self, name: DeploymentName) -> tuple[int, ...]:
+        return self._files.leftovers(name)
+
     def seal(self, name: DeploymentName, release: int) -> None:
         self._files.seal(name, release)
 

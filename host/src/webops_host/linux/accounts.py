@@ -89,6 +89,9 @@ class LinuxAccounts:
     def releases(self, name: DeploymentName) -> tuple[int, ...]:
         return tuple(sorted(number for number in self._numbers(name) if self._is_sealed(name, number)))
 
+    def leftovers(self, name: DeploymentName) -> tuple[int, ...]:
+        return tuple(sorted(number for number in self._numbers(name) if not self._is_sealed(name, number)))
+
     def discard(self, name: DeploymentName, release: int) -> int:
         address = self._sites.address(name)
         if address is not None and address.release == release:
