@@ -15,6 +15,8 @@ from pathlib import Path
 import django
 import pytest
 
+# What is asserted beside a test says what it saw, as in the test itself.
+pytest.register_assert_rewrite("tests.support", "tests.server", "tests.journeys", "tests.browser")
 KEPT = ("WEBOPS_SCREENSHOTS", "WEBOPS_LAB_")
 for name in [name for name in os.environ if name.startswith("WEBOPS_") and not name.startswith(KEPT)]:
     del os.environ[name]

@@ -42,6 +42,10 @@ class Shop:
         """The release once it is over, which must not take longer than a recovery may."""
         return self.installed.ended(self.name, number, timeout=RECOVERY)
 
+    def live(self, number: int) -> None:
+        """It gets there, as fast as a recovery must."""
+        self.installed.live(self.name, number, timeout=RECOVERY)
+
     def step(self, number: int, name: str) -> str:
         steps = self.installed.release(self.name, number)["steps"]
         return next((step["state"] for step in steps if step["name"] == name), "")
@@ -58,13 +62,13 @@ class Shop:
         """One release is live, it serves, and nothing of any other is left. Then the next one succeeds."""
         self.quiet(text)
         self.push(f"{text}, and on")
-        following = self.ended(self.begin())
-        assert following["state"] == "live", (following, self.installed.log(self.name, following["number"]))
+        self.live(self.begin())
         self.quiet(f"{text}, and on")
 
     def quiet(self, text: str) -> None:
         assert {self.text for _ in range(5)} == {text}
-        rows = self.installed.call("GET", f"deployments/{self.name}/releases")["items"]
+        until(self._tidy, "the live release to have tidied up", timeout=RECOVERY)
+        rows = self.rows()
         [live] = [row["number"] for row in rows if row["state"] == "live"]
         assert [row for row in rows if row["state"] not in ENDED] == []
         until(lambda: self.units() == [f"wo-{self.name}--{live}-web-1.service"], "one release's unit", timeout=RECOVERY)
@@ -75,6 +79,12 @@ class Shop:
         until(lambda: self._listed("webops-job-*") == [], "nothing to go on", timeout=RECOVERY)
         assert run(("systemctl", "is-active", "webops-panel.socket", WORKER), check=False).lines == ["active"] * 2
         run(("nginx", "-t"))
+
+    def rows(self) -> list[dict[str, Any]]:
+        return list(self.installed.call("GET", f"deployments/{self.name}/releases")["items"])
+
+    def _tidy(self) -> bool:
+        return all(row["finished_at"] for row in self.rows() if row["state"] == "live")
 
     def units(self) -> list[str]:
         """Its services that run, are about to, or failed. Others may be remembered until systemd reads its files."""

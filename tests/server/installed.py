@@ -114,6 +114,12 @@ class Installed:
             every=0.1,
         )
 
+    def live(self, name: str, number: int, *, timeout: float = 300.0) -> dict[str, Any]:
+        """The release once it is live; else why it is not."""
+        release = self.ended(name, number, timeout=timeout)
+        assert release["state"] == "live", (release, self.log(name, number))
+        return release
+
     def deploy(self, name: str, *, timeout: float = 300.0) -> dict[str, Any]:
         """A new release of it, once it is over."""
         number = self.call("POST", f"deployments/{name}/deploy")["number"]
@@ -122,9 +128,7 @@ class Installed:
     def create(self, name: str, repository: str, *, timeout: float = 300.0, **more: Any) -> dict[str, Any]:
         """A deployment whose first release is live."""
         self.call("POST", "deployments", name=name, repository=repository, **more)
-        release = self.ended(name, 1, timeout=timeout)
-        assert release["state"] == "live", (release, self.log(name, release["number"]))
-        return release
+        return self.live(name, 1, timeout=timeout)
 
     def log(self, name: str, number: int) -> str:
         answer = self.api.get(f"deployments/{name}/releases/{number}/log")

@@ -89,7 +89,7 @@ def test_rel_05_redis_is_away_for_a_while(shop: Shop, before: str) -> None:
     shop.push("without Redis")
     shop.server.run(("systemctl", "stop", "webops-redis.service"))
     number = shop.begin()
-    assert shop.ended(number)["state"] == "live"
+    shop.live(number)
     shop.server.run(("systemctl", "start", "webops-redis.service"))
     shop.sound("without Redis")
 
@@ -112,7 +112,7 @@ def test_nginx_is_restarted_during_a_release(shop: Shop, before: str) -> None:
     number = shop.begin()
     until(lambda: shop.step(number, "build") == "running", "the build", timeout=60)
     shop.server.run(("systemctl", "restart", "nginx.service"))
-    assert shop.ended(number)["state"] == "live"
+    shop.live(number)
     shop.contract(None)
     shop.sound("while nginx went away")
 
@@ -126,7 +126,7 @@ def test_rel_12_a_worker_that_sleeps_is_taken_over_and_does_nothing_when_it_wake
         assert shop.ended(number)["state"] == "failed"
         assert shop.text == before
         shop.push("by the other worker")
-        assert shop.ended(shop.begin())["state"] == "live"
+        shop.live(shop.begin())
         shop.server.run(("kill", "-CONT", str(sleeper)))
         until(lambda: not shop.frozen(sleeper), "the sleeper to wake")
         shop.sound("by the other worker")
@@ -139,7 +139,7 @@ def test_priv_05_a_worker_that_wakes_late_can_not_switch(shop: Shop, before: str
     with _another_worker(shop):
         assert shop.ended(number)["state"] == "failed"
         shop.push("the newer one")
-        assert shop.ended(shop.begin())["state"] == "live"
+        shop.live(shop.begin())
         shop.server.run(("kill", "-CONT", str(sleeper)))
         until(lambda: not shop.frozen(sleeper), "the sleeper to wake")
         shop.sound("the newer one")
@@ -213,7 +213,7 @@ def test_a_build_that_eats_all_memory_is_ended(shop: Shop, before: str) -> None:
 
 def test_an_app_that_eats_all_memory_comes_back(shop: Shop, before: str) -> None:
     shop.repository.commit({"shop/urls.py": EATING.replace("hello", "hungry")})
-    assert shop.ended(shop.begin())["state"] == "live"
+    shop.live(shop.begin())
     assert shop.installed.page("shop", "/eat").status_code >= 500
     with within(30, "coming back"):
         until(lambda: shop.installed.page("shop").status_code == 200, "the app to answer", timeout=60)

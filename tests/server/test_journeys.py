@@ -71,7 +71,7 @@ def test_a_static_site_changes_and_goes_back(installed: Installed, pages: Reposi
     assert installed.deploy("pages")["state"] == "live"
     until(lambda: installed.page("pages").text == "second", "the second release", timeout=5)
     number = installed.call("POST", "deployments/pages/rollback")["number"]
-    assert installed.ended("pages", number)["state"] == "live"
+    installed.live("pages", number)
     until(lambda: installed.page("pages").text == "first", "the first release", timeout=5)
 
 

@@ -136,7 +136,7 @@ def test_a_new_password_reaches_the_app_without_a_failed_request(shop: Installed
     try:
         outcome = over(shop, shop.call("POST", "databases/shop/rotate"))["outcome"]
         number = int(outcome.split("Release ")[1].split()[0])
-        assert shop.ended("shop", number)["state"] == "live"
+        shop.live("shop", number)
     finally:
         stop.set()
         visiting.join()

@@ -43,7 +43,7 @@ def timers(installed: Installed) -> list[str]:
 def release_live(installed: Installed, path: str) -> None:
     """Ask for a release, and wait until it has been tidied up after."""
     number = installed.call("POST", f"deployments/ticks/{path}")["number"]
-    assert installed.ended("ticks", number)["state"] == "live"
+    installed.live("ticks", number)
     until(lambda: installed.release("ticks", number)["finished_at"], "the end of the release", timeout=60, every=0.1)
 
 
