@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from ninja import Router, Schema, Status
+from ninja import Router, Status
 from pydantic import Field
 
 from apps.api import errands as waiting
 from apps.api import lookup
 from apps.api.auth import Request
 from apps.api.errors import PROBLEMS
+from apps.api.schema import Schema
 from apps.deployments import certificates, errands
 from apps.deployments.actions import certificates as asked
 from apps.deployments.models import Deployment, ErrandKind

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
-from ninja import Query, Router, Schema, Status
+from ninja import Query, Router, Status
 from pydantic import Field
 
 from apps.api import lookup
@@ -19,6 +19,7 @@ from apps.api.idempotency import once
 from apps.api.logs import STREAMED, Offset
 from apps.api.releases import Number, until
 from apps.api.releases import Wait as WaitEnd
+from apps.api.schema import Schema
 from apps.core import access
 from apps.core.access import Actor, Capability
 from apps.deployments import hiding, logs, stream

@@ -8,12 +8,13 @@ from typing import Annotated
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from ninja import Path, Query, Router, Schema, Status
+from ninja import Path, Query, Router, Status
 
 from apps.api import lookup
 from apps.api.auth import Request
 from apps.api.errors import PROBLEMS
 from apps.api.releases import until
+from apps.api.schema import Schema
 from apps.core import access, hosts
 from apps.core.access import Capability
 from apps.core.errors import Conflict, Missing

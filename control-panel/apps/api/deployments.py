@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from django.db import transaction
-from ninja import Query, Router, Schema, Status
+from ninja import Query, Router, Status
 from pydantic import Field, JsonValue, StringConstraints
 
 from apps.api import errands as doing
@@ -14,6 +14,7 @@ from apps.api import lookup
 from apps.api.auth import Request
 from apps.api.errors import PROBLEMS
 from apps.api.idempotency import once
+from apps.api.schema import Schema
 from apps.core import hosts
 from apps.core.access import Capability
 from apps.deployments import errands, pending, status

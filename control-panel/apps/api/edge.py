@@ -12,11 +12,12 @@ from typing import Any
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, URLResolver, re_path
-from ninja import NinjaAPI, Schema
+from ninja import NinjaAPI
 from ninja.openapi.schema import OpenAPISchema
 from ninja.schema import NinjaGenerateJsonSchema
 
 from apps.api import errors, idempotency
+from apps.api.schema import Schema
 
 SCHEMAS = "#/components/schemas/"
 View = Callable[..., HttpResponseBase]

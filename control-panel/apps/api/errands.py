@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from ninja import Query, Schema
+from ninja import Query
 
 from apps.api import lookup
 from apps.api.auth import Request
 from apps.api.releases import until
+from apps.api.schema import Schema
 from apps.core.errors import Refused
 from apps.deployments.models import Errand, WorkState
 

@@ -12,10 +12,11 @@ from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse
-from ninja import NinjaAPI, Schema
+from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 from pydantic import Field
 
+from apps.api.schema import Schema
 from apps.core.errors import Refused
 from apps.core.lines import UNREACHABLE
 from webops_host.errors import BadValue, HostError, HostUnreachable

@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from ninja import Path, Router, Schema, Status
+from ninja import Path, Router, Status
 
 from apps.api import lookup
 from apps.api.auth import Request
 from apps.api.errors import PROBLEMS
 from apps.api.idempotency import once
+from apps.api.schema import Schema
 from apps.core.access import Capability
 from apps.core.actions import git_servers
 from apps.core.models import GitServer

@@ -8,12 +8,13 @@ from typing import Annotated, Any
 
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
-from ninja import Query, Router, Schema
+from ninja import Query, Router
 
 from apps.api import lookup
 from apps.api.auth import Request, still_valid
 from apps.api.errors import PROBLEMS
 from apps.api.releases import Number, until
+from apps.api.schema import Schema
 from apps.deployments import logs, speaking, stream
 
 router = Router(tags=["logs"])

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from ninja import Router, Schema
+from ninja import Router
 
 from apps.api.auth import Request
 from apps.api.errors import PROBLEMS
+from apps.api.schema import Schema
 
 router = Router(tags=["me"])
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from ninja import Router, Schema
+from ninja import Router
 from pydantic import Field
 
 from apps.api import lookup
 from apps.api.auth import Request
 from apps.api.errors import PROBLEMS
 from apps.api.releases import Wait, until
+from apps.api.schema import Schema
 from apps.deployments.models import Deployment, Release
 from apps.deployments.plan import Plan, Process
 from webops_host.values import Gunicorn

@@ -8,13 +8,14 @@ from datetime import datetime
 from typing import Annotated, TypeVar
 
 from django.db import close_old_connections
-from ninja import Path, Query, Router, Schema, Status
+from ninja import Path, Query, Router, Status
 from pydantic import Field
 
 from apps.api import lookup
 from apps.api.auth import Request
 from apps.api.errors import PROBLEMS
 from apps.api.idempotency import once
+from apps.api.schema import Schema
 from apps.deployments.actions import releases
 from apps.deployments.models import Release, State
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from ninja import Router, Schema
+from ninja import Router
 from pydantic import Field
 
 from apps.api import lookup
 from apps.api.auth import Request
 from apps.api.errors import PROBLEMS
+from apps.api.schema import Schema
 from apps.deployments.actions import scaling
 
 router = Router(tags=["processes"])

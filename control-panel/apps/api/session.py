@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.http import HttpRequest
-from ninja import Router, Schema, Status
+from ninja import Router, Status
 from pydantic import Field
 
 from apps.api import actions
 from apps.api.auth import Request, TokenAuth, address
 from apps.api.errors import PROBLEMS
+from apps.api.schema import Schema
 from apps.core.access import Actor
 
 router = Router(tags=["session"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from ninja import Path, Router, Schema, Status
+from ninja import Path, Router, Status
 from pydantic import Field
 
 from apps.api import actions
@@ -13,6 +13,7 @@ from apps.api.auth import Request
 from apps.api.errors import PROBLEMS
 from apps.api.idempotency import once
 from apps.api.models import ApiToken
+from apps.api.schema import Schema
 from apps.core import access
 
 router = Router(tags=["tokens"])

@@ -7,12 +7,13 @@ from datetime import datetime
 from typing import Annotated
 
 from django.db import transaction
-from ninja import Query, Router, Schema
+from ninja import Query, Router
 from pydantic import Field
 
 from apps.api import lookup
 from apps.api.auth import Request
 from apps.api.errors import PROBLEMS
+from apps.api.schema import Schema
 from apps.core import access, audit
 from apps.core.access import Capability
 from apps.deployments import pending
