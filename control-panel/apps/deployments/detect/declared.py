@@ -31,6 +31,14 @@ class Line:
         """The version of an exact pin (`==1.2`, also `~=1.2` and a lone upper bound), or None."""
         return _pinned(self.text)
 
+    def is_below(self, limit: str) -> bool:
+        """Whether whatever version comes is older than that."""
+        if self.pinned is not None:
+            return self.pinned < Version(limit)
+        below = {"<": Version.__le__, "<=": Version.__lt__}
+        bounds = (clause for clause in self.parsed.specifier if clause.operator in below)
+        return any(below[clause.operator](Version(clause.version), Version(limit)) for clause in bounds)
+
     def with_text(self, text: str) -> Line:
         return replace(self, text=text, name=canonicalize_name(Requirement(text).name))
 

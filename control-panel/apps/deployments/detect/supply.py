@@ -71,12 +71,18 @@ def server(supply: Supply, *, asgi: bool) -> None:
 
 
 def database(supply: Supply, *, wanted: bool, where: str) -> None:
-    """A PostgreSQL driver: psycopg 3 from Django 4.2 on, psycopg2 before."""
+    """A PostgreSQL driver: psycopg 3 from Django 4.2 on, psycopg2 before. Django before 3.1 takes psycopg2 2.9 to have
+    lost the time zone: https://code.djangoproject.com/ticket/32856"""
     if not wanted or supply.has("psycopg", "psycopg2", "psycopg2-binary"):
         return
-    django = supply.pinned("django")
-    new = django is None or django >= Version("4.2")
-    supply.add("psycopg[binary]" if new else "psycopg2-binary", "the database is PostgreSQL", where)
+    django = supply.lines.get("django")
+    if django is None or not django.is_below("4.2"):
+        driver = "psycopg[binary]"
+    elif django.is_below("3.1"):
+        driver = "psycopg2-binary<2.9"
+    else:
+        driver = "psycopg2-binary"
+    supply.add(driver, "the database is PostgreSQL", where)
 
 
 def setuptools(supply: Supply, source: str) -> None:

@@ -57,6 +57,7 @@ class Place:
     writable: tuple[Path, ...] = ()
     network: bool = False
     shares: bool = False  # whether every deployment may read what it makes
+    machine: bool = False  # whether it sees what the machine has, in /proc: npm begins nothing where it finds no processor
     limits: Limits = field(default_factory=lambda: Limits(memory_mib=1024, cpu_percent=200, tasks=512))
     seconds: float = 1800.0
     stay: str = ""
@@ -188,6 +189,8 @@ class Jobs:
         yield from sandbox.LOCKED
         if place.shares:
             yield "UMask", "0022"
+        if place.machine:
+            yield "ProcSubset", "all"
         yield "MemoryMax", f"{memory}M"
         yield "MemorySwapMax", "0"
         yield "CPUQuota", f"{place.limits.cpu_percent}%"

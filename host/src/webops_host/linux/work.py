@@ -197,6 +197,7 @@ class LinuxBuilds:
                 *(home / p for p in ("envs", "cache", "node")),
             ),
             network=network,
+            machine=True,
             limits=limits,
             seconds=seconds,
         )
