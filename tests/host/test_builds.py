@@ -18,6 +18,7 @@ from webops_host.environment import READY, runtime_environment
 from webops_host.errors import Cancelled, CommandFailed, CommandTimedOut, NotFound, ProgramMissing, PythonMissing
 from webops_host.layout import Layout
 from webops_host.names import DeploymentName, Digest, DottedName, PythonVersion, RelativePath, VariableKey
+from webops_host.release_files import ENVIRONMENT_NOTE
 from webops_host.values import Console, Limits, NodePlan, ProjectLine, PythonPlan, Runtime
 
 NAME = DeploymentName("site")
@@ -137,8 +138,15 @@ def test_an_environment_is_made_once_and_then_found(builds: LocalBuilds, layout:
     again = builds.python(DeploymentName("other"), 7, plan(), Console(lines.append))
     assert (first.reused, first.sealed, again.reused, again.sealed) == (False, True, True, True)
     assert (layout.sealed_env(DIGEST) / "bin/python").exists()
-    assert (layout.release(NAME, 1) / ".env").read_text() == DIGEST
+    assert (layout.release(NAME, 1) / ENVIRONMENT_NOTE).read_text() == DIGEST
     assert "reused" in lines[-1]
+
+
+def test_nothing_of_ours_is_taken_for_a_file_of_the_projects(builds: LocalBuilds, layout: Layout):
+    """Who reads a `.env` looks in every folder above his own."""
+    builds.python(NAME, 1, plan(), quiet())
+    source = layout.source(NAME, 1)
+    assert not [folder for folder in source.parents if (folder / ".env").exists()]
 
 
 def test_a_half_made_environment_is_made_anew(builds: LocalBuilds, layout: Layout):

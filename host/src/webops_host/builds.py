@@ -17,6 +17,7 @@ from webops_host.errors import NotFound, ProgramMissing
 from webops_host.layout import Layout
 from webops_host.names import DeploymentName, PythonVersion, RelativePath
 from webops_host.project_shell import command_line
+from webops_host.release_files import ENVIRONMENT_NOTE
 from webops_host.values import (
     Console,
     DjangoFacts,
@@ -68,7 +69,7 @@ class LocalBuilds:
         environment.home(self._layout, name).mkdir(parents=True, exist_ok=True)
         django_work.place_overlay(self._layout.overlay(name, release))
         built = environments.have(name, release, plan, console)
-        (self._layout.release(name, release) / ".env").write_text(plan.digest)
+        (self._layout.release(name, release) / ENVIRONMENT_NOTE).write_text(plan.digest)
         return built
 
     def node(self, runtime: Runtime, plan: NodePlan, console: Console) -> None:

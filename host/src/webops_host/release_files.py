@@ -12,7 +12,8 @@ from webops_host.layout import Layout
 from webops_host.names import DeploymentName
 from webops_host.removal import remove_tree
 
-ENVIRONMENT_NOTE = ".env"  # in a release: the digest of the environment it uses
+ENVIRONMENT_NOTE = ".environment"
+"""In a release: the digest of the environment it uses. Not `.env`: projects look for one in every folder above theirs."""
 
 
 @dataclass(frozen=True, slots=True)
