@@ -144,6 +144,7 @@ class Keeping:
 
     def __init__(self, nginx: Nginx, ref: UnitRef) -> None:
         self.says, self.connections, self.open = f"release {ref.release}", 0, 0
+        self.broken: list[bytes] = []  # methods of the requests that it left without an answer
         self._app = App(nginx.layout.socket(ref), self._answer)
         self.close = self._app.close
 
@@ -195,6 +196,32 @@ def test_a_kept_connection_serves_many_and_ends_soon_after_the_switch_however_bu
     until(lambda: old.open == 0)
     assert [post(f"{number}") for number in range(3)] == [f"release 2 {number}" for number in range(3)]
     old.close(), new.close()
+
+
+class Breaking(Keeping):
+    """It ends a connection when it is asked for a second time over it."""
+
+    def _answer(self, connection: socket.socket, head: bytes, rest: bytes) -> None:
+        body = _body(connection, head, rest)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+        if head := _head(connection):
+            self.broken.append(head.split(b" ")[0])
+
+
+def test_a_visitor_does_not_notice_an_app_that_ends_a_kept_connection_and_no_post_is_sent_twice(nginx):
+    name = DeploymentName("breaks")
+    ref = UnitRef(name, 1, ProcessKind("web"))
+    app = Breaking(nginx, ref)
+    nginx.layout.home(name).mkdir()
+    nginx.layout.live(name).symlink_to(nginx.layout.socket(ref))
+    nginx.write(nginx.front(name, Site(name, 1, ref), keeps=True))
+    apply(nginx)
+
+    assert {nginx.ask("breaks.apps.test", "/").status for _ in range(8)} == {200}
+    assert b"GET" in app.broken
+    posts = [nginx.ask("breaks.apps.test", "/", method="POST", body=b"x").status for _ in range(8)]
+    assert posts.count(502) == app.broken.count(b"POST") > 0
+    app.close()
 
 
 # --- names, walls, maintenance ---------------------------------------------------------------------------------

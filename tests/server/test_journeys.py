@@ -137,6 +137,41 @@ def test_a_package_that_has_no_wheel_is_built_by_the_deployments_own_user(
     assert owners == ["wo-built"]
 
 
+def test_what_programs_take_for_granted_holds_in_the_sandbox(
+    installed: Installed, pages: Repository, git_host: GitServer
+) -> None:
+    """To become who they are already (gunicorn before 21), and to look for a `.env` in every folder above theirs."""
+    program = (
+        "import os, pathlib\n"
+        "from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer\n"
+        "os.setuid(os.getuid()); os.setgid(os.getgid())\n"
+        "found = [str(f) for f in pathlib.Path('x').absolute().parents if (f / '.env').exists()]\n"
+        "assert not found, found\n"
+        "ThreadingHTTPServer(('127.0.0.1', int(os.environ['PORT'])), SimpleHTTPRequestHandler).serve_forever()\n"
+    )
+    files = {"app.py": program, "Procfile": "web: python app.py\n", "hello.txt": "hello"}
+    repository = git_host.repository("team/usual", files)
+    installed.create("usual", git_host.url("team/usual"))
+    repository.commit({"hello.txt": "again"})
+    assert installed.deploy("usual")["state"] == "live"
+    assert installed.page("usual", "/hello.txt").text == "again"
+
+
+def test_npm_runs_what_a_package_does_when_it_is_installed(
+    installed: Installed, pages: Repository, git_host: GitServer
+) -> None:
+    build = "mkdir dist && cp tool/made dist/index.html"
+    files = {
+        "package.json": '{"name": "x", "private": true, "dependencies": {"tool": "file:./tool"}, '
+        f'"scripts": {{"build": "{build}"}}}}',
+        "webops.toml": '[build]\npublish = "dist"\n',
+        "tool/package.json": '{"name": "tool", "version": "1.0.0", "scripts": {"postinstall": "echo made > made"}}',
+    }
+    git_host.repository("team/front", files)
+    installed.create("front", git_host.url("team/front"))
+    assert installed.page("front").text == "made\n"
+
+
 def test_sec_01_a_secret_is_in_no_log_no_words_and_no_unit(installed: Installed, shop: Repository) -> None:
     server = installed.server
     assert server.run(f"journalctl --no-pager -q | grep -c {CANARY}", check=False).stdout.strip() == "0"

@@ -203,7 +203,8 @@ def proxied(*, kept: bool = False) -> Iterator[Directive]:
     yield line("proxy_http_version", "1.1")
     for name, value in told:
         yield line("proxy_set_header", name, value)
-    yield line("proxy_next_upstream", "off")
+    # an app that ends a kept connection is asked again over a new one, unless it may have changed something
+    yield line("proxy_next_upstream", "error" if kept else "off")
     yield line("proxy_connect_timeout", "10s")
     yield line("proxy_read_timeout", "300s")
     yield line("proxy_send_timeout", "60s")
