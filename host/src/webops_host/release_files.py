@@ -13,7 +13,7 @@ from webops_host.names import DeploymentName
 from webops_host.removal import remove_tree
 
 ENVIRONMENT_NOTE = ".environment"
-"""In a release: the digest of the environment it uses. Not `.env`: projects look for one in every folder above theirs."""
+"""In a release: the digest of its environment. Not `.env`, which projects look for in every folder above theirs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ class Place:
     writable: tuple[Path, ...] = ()
     network: bool = False
     shares: bool = False  # whether every deployment may read what it makes
-    machine: bool = False  # whether it sees what the machine has, in /proc: npm begins nothing where it finds no processor
+    machine: bool = False  # whether /proc tells of the machine: npm begins nothing where it finds no processor
     limits: Limits = field(default_factory=lambda: Limits(memory_mib=1024, cpu_percent=200, tasks=512))
     seconds: float = 1800.0
     stay: str = ""
