@@ -55,6 +55,17 @@ PATTERNS: tuple[Pattern, ...] = (
         "build",
     ),
     _rule(
+        "compiler_missing",
+        r"command '(?P<name>\S*(?:gcc|cc|g\+\+|clang))' failed: No such file"
+        r"|unable to execute '(?P<name2>\S*(?:gcc|cc|g\+\+|clang))'"
+        r"|[Cc]an't find (?P<name3>Rust compiler)|(?P<name4>cargo), the Rust package manager, is not installed",
+        "A dependency has no ready-made package for this Python, and what would build it is not installed here: "
+        "{name}{name2}{name3}{name4}.",
+        "Choose a version of it that comes ready-made, or have the server's administrator install the compiler "
+        "(for C: apt install build-essential python3-dev).",
+        "build",
+    ),
+    _rule(
         "dependency_does_not_build",
         r"Failed to build `?(?P<name>[A-Za-z0-9._-]+(?:==[\w.]+)?)|Failed building wheel for (?P<name2>\S+)",
         "A dependency has no ready-made package for this Python and does not build: {name}{name2}.",
