@@ -78,6 +78,17 @@ def test_a_sqlite_database_still_gives_every_part():
     assert variables["DB_PORT"] == "5432"
 
 
+@pytest.mark.parametrize(
+    "engine",
+    ["'django.db.backends.' + ENGINE", "f'django.db.backends.{ENGINE}'", "'django.db.backends.%s' % ENGINE"],
+)
+def test_an_engine_that_the_settings_complete_is_given_by_its_last_word(engine):
+    code = f"import os\nENGINE = os.getenv('DB_ENGINE')\nDATABASES = {{'default': {{'ENGINE': {engine}}}}}\n"
+    variables, _ = composed(planned(shop(SETTINGS + code)), database_url="postgres://u:p@db:5433/name")
+
+    assert variables["DB_ENGINE"] == "postgresql"
+
+
 @pytest.mark.parametrize("key", ["DEBUG", "SECRET_KEY", "ALLOWED_HOSTS", "DATABASE_URL", "SITE_URL"])
 def test_a_persons_value_wins(key):
     variables, origins = composed(planned(shop()), {key: "mine\n$x ü"})

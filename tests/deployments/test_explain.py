@@ -13,8 +13,9 @@ from webops_host.errors import CommandFailed
         ("Module not found: Error: Can't resolve '@x/y' in '/src'", "npm_dependency_not_found", "@x/y"),
         ("error: Failed to build `django-allauth==0.39.1`", "dependency_does_not_build", "django-allauth==0.39.1"),
         ("Call to `setuptools.build_meta.build_wheel` failed", "dependency_does_not_build", "ready-made"),
-        ("error: command 'x86_64-linux-gnu-gcc' failed: No such file or directory", "compiler_missing", "linux-gnu-gcc"),
+        ("error: command 'linux-gnu-gcc' failed: No such file or directory", "compiler_missing", "gnu-gcc"),
         ("error: can't find Rust compiler", "compiler_missing", "Rust"),
+        ("npm WARN EBADENGINE   required: { node: '>=20.0.0' },", "node_too_old", ">=20.0.0"),
         ("nothing that is known", "npm_build_fails", "npm failed"),
     ],
 )

@@ -165,6 +165,7 @@ def _parts(url: str | None) -> dict[Role, str]:
     options = dict(parse_qsl(parts.query))  # a Unix socket's folder is no part of the authority
     return {
         Role.DATABASE_ENGINE: f"django.db.backends.{engine}",
+        Role.DATABASE_ENGINE_SHORT: engine,
         Role.DATABASE_NAME: name or "db",
         Role.DATABASE_USER: unquote(parts.username or ""),
         Role.DATABASE_PASSWORD: unquote(parts.password or ""),

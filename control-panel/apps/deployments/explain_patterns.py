@@ -116,6 +116,13 @@ PATTERNS: tuple[Pattern, ...] = (
         "build",
     ),
     _rule(
+        "node_too_old",
+        r"npm (?:WARN|warn) EBADENGINE +required: \{ node: '(?P<need>[^']+)'",
+        "The front-end build failed, and one of its packages asks for another Node.js than the one here: {need}.",
+        "Have a Node.js of that version installed on the server, or lock versions that work with the one it has.",
+        "build",
+    ),
+    _rule(
         "npm_build_fails",
         r"npm (?:ERR!|error) (?:Lifecycle script|code ELIFECYCLE|code \d+|command failed)",
         "The front-end build failed.",

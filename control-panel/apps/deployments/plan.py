@@ -77,6 +77,7 @@ class Role(enum.StrEnum):
     URL = "url"
     DATABASE_URL = "database_url"
     DATABASE_ENGINE = "database_engine"
+    DATABASE_ENGINE_SHORT = "database_engine_short"  # its last word
     DATABASE_NAME = "database_name"
     DATABASE_USER = "database_user"
     DATABASE_PASSWORD = "database_password"  # noqa: S105  the name of a part

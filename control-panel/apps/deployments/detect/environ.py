@@ -19,7 +19,8 @@ _FALLBACKS = re.compile(r"KeyError|ImproperlyConfigured|UndefinedValueError|Exce
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """One reading of a variable. `needed`: without it this line fails. `number`, `separator`: how it is taken apart."""
+    """One reading of a variable. `needed`: without it this line fails. `number`, `separator`: how it is taken apart.
+    `short`: the file puts the name of a database engine after `django.db.backends.` by itself."""
 
     key: str
     where: str
@@ -27,6 +28,10 @@ class Use:
     default: str = ""
     number: bool = False
     separator: str = ""
+    short: bool = False
+
+
+_BACKENDS = "django.db.backends."
 
 
 def uses(tree: Tree, paths: Iterable[str]) -> list[Use]:
@@ -49,6 +54,7 @@ class _Reader:
         self.wrappers = _wrappers(module)
         self.schemes = _schemes(module)
         self.aliases = _aliases(module)
+        self.short = _completes_engines(module)
 
     def uses(self) -> list[Use]:
         found = [use for node in ast.walk(self.module) for use in self._of(node)]
@@ -87,7 +93,7 @@ class _Reader:
         number = attr == "int" or self._under(node, "int") or self._cast(node) == "int"
         needed = needed and not self._spared(node, key)
         separator = self._separator(node)
-        return Use(key, f"{self.path}:{node.lineno}", needed, default, number, separator)
+        return Use(key, f"{self.path}:{node.lineno}", needed, default, number, separator, self.short)
 
     def _fails_on_none(self, node: ast.expr) -> bool:
         """`int(os.getenv("X"))` and `os.getenv("X").split()` fail where the plain reading would not."""
@@ -205,3 +211,9 @@ def _attr(node: ast.expr) -> str:
 
 def _is_environ(node: ast.expr) -> bool:
     return _attr(node) == "environ" or (isinstance(node, ast.Name) and node.id == "environ")
+
+
+def _completes_engines(module: ast.Module) -> bool:
+    """`"django.db.backends." + DB_ENGINE`, and the same in an f-string or with `%` or `format`."""
+    texts = (node for node in ast.walk(module) if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    return any(text.value in (_BACKENDS, f"{_BACKENDS}%s", f"{_BACKENDS}{{}}") for text in texts)

@@ -76,6 +76,8 @@ def role_of(use: Use) -> Role | None:
         return Role.ZERO
     if role in (Role.HOSTS, Role.ORIGINS) and use.separator == " ":
         return Role.HOSTS_SPACED if role is Role.HOSTS else Role.ORIGINS_SPACED
+    if role is Role.DATABASE_ENGINE and use.short:
+        return Role.DATABASE_ENGINE_SHORT
     return Role.SECRET if role is None and is_generated(use.key) else role
 
 
