@@ -157,6 +157,22 @@ def test_what_programs_take_for_granted_holds_in_the_sandbox(
     assert installed.page("usual", "/hello.txt").text == "again"
 
 
+def test_npm_runs_what_a_package_does_when_it_is_installed(
+    installed: Installed, pages: Repository, git_host: GitServer
+) -> None:
+    """npm begins none of it where it finds no processor. It may run in a copy of the package: it writes beside ours."""
+    files = {
+        "package.json": '{"name": "x", "private": true, "dependencies": {"tool": "file:./tool"}, '
+        '"scripts": {"build": "mkdir dist && cp made dist/index.html"}}',
+        "webops.toml": '[build]\npublish = "dist"\n',
+        "tool/package.json": '{"name": "tool", "version": "1.0.0", '
+        '"scripts": {"postinstall": "echo made > $INIT_CWD/made"}}',
+    }
+    git_host.repository("team/front", files)
+    installed.create("front", git_host.url("team/front"))
+    assert installed.page("front").text == "made\n"
+
+
 def test_sec_01_a_secret_is_in_no_log_no_words_and_no_unit(installed: Installed, shop: Repository) -> None:
     server = installed.server
     assert server.run(f"journalctl --no-pager -q | grep -c {CANARY}", check=False).stdout.strip() == "0"
