@@ -111,8 +111,20 @@ def test_a_first_release_that_breaks_leaves_nothing_behind(operation, actor, blo
     assert release.cause
     assert release.hint
     assert not host.units
+    assert not host.homes["blog"]
     assert "blog" not in host.sites_up
     assert blog.live is None
+
+
+def test_what_was_made_ready_for_a_release_goes_when_there_is_nothing_to_fetch(actor, blog, host, work):
+    release = actions.releases.deploy(actor, blog, ref="gone")
+    made = []
+    host.on["accounts.discard"] = lambda values: made.append(sorted(host.homes["blog"]))
+    work()
+
+    release.refresh_from_db()
+    assert (release.state, release.failure) == (State.FAILED, "branch_not_found")
+    assert (made, host.homes["blog"]) == ([[1]], {})
 
 
 @pytest.mark.parametrize("operation", sorted(BREAKS))
@@ -282,6 +294,7 @@ def test_a_look_decides_without_running_anything(actor, blog, host, work):
     assert look.plan is not None
     assert look.number is None
     assert [act.split()[0] for act in host.did] == ["accounts.ensure", "sources.fetch"]
+    assert host.homes["blog"] == {}
 
 
 def test_unchanged_migrations_and_static_files_are_carried_over(actor, blog, host, work):

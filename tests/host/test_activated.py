@@ -19,8 +19,8 @@ from webops_host.errors import Forbidden, HostError
 from webops_host.fake import FakeHost
 from webops_host.fences import Fences
 from webops_host.linux.people import People, Registry, user_of
-from webops_host.linux.platform import FIRST_UID, UIDS
 from webops_host.linux.ports import Ports
+from webops_host.linux.uids import FIRST_UID, UIDS
 from webops_host.names import DeploymentName
 from webops_host.operations import OPERATIONS
 

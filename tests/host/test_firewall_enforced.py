@@ -12,7 +12,7 @@ from tests.support.namespaces import Space
 
 from webops_host.linux import firewall
 from webops_host.linux.firewall import Rules
-from webops_host.linux.platform import BUILD_UID, CANARY_UID, FETCH_UID, FIRST_UID, UIDS
+from webops_host.linux.uids import BUILD_UID, CANARY_UID, FETCH_UID, FIRST_UID, UIDS
 
 pytestmark = pytest.mark.skipif(bool(namespaces.missing()), reason=f"no network namespaces: {namespaces.missing()}")
 

@@ -25,10 +25,10 @@ from webops_host.linux.host import LinuxHost
 from webops_host.linux.layout import ServerLayout
 from webops_host.linux.people import Registry
 from webops_host.linux.pgd import DatabaseHost
-from webops_host.linux.platform import FIRST_UID
 from webops_host.linux.postgres_cluster import Cluster
 from webops_host.linux.postgres_databases import PostgresDatabases
 from webops_host.linux.postgres_passwords import Passwords
+from webops_host.linux.uids import FIRST_UID
 from webops_host.names import DeploymentName
 from webops_host.operations import OPERATIONS
 from webops_host.shelf import Shelf

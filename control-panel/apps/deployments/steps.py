@@ -88,7 +88,10 @@ def fetch(run: Run) -> Outcome:
     if release.ref:
         spec = repositories.with_ref(spec, release.ref)
     run.say(f"Fetching {spec.url}{f' at {release.ref}' if release.ref else ''}")
-    revision = run.host.sources.fetch(deployment.slug, spec, run.console())
+    files = run.number if release.kind == ReleaseKind.DEPLOY else None
+    if files is not None:
+        run.promise(partial(run.host.accounts.discard, deployment.slug, files))
+    revision = run.host.sources.fetch(deployment.slug, spec, run.console(), files)
     release.commit, release.subject = revision.commit, revision.subject[:200]
     release.author, release.ref = revision.author[:120], release.ref or revision.ref
     release.save(update_fields=["commit", "subject", "author", "ref"])
@@ -131,7 +134,6 @@ def inspect_and_accept(run: Run) -> Outcome:
         raise Refused(first.message, hint=first.fix, facts={"problem": first.code, "where": first.where})
     looking.refuse_missing_variables(run.deployment, plan)
     Deployment.objects.filter(pk=run.deployment.pk).update(kind=plan.kind)
-    run.promise(partial(run.host.accounts.discard, run.deployment.slug, run.number))
     run.host.sources.checkout(run.deployment.slug, run.number, CommitId(run.release.commit))
     _snapshot(run, plan)
     return outcome

@@ -209,7 +209,9 @@ class _Accounts(_Part):
 
 
 class _Sources(_Part):
-    def fetch(self, name: DeploymentName, spec: FetchSpec, console: Console) -> Revision:
+    def fetch(self, name: DeploymentName, spec: FetchSpec, console: Console, release: int | None = None) -> Revision:
+        if release is not None:
+            self.host.release(name, release)
         commit = self._find(spec.ref)
         self.host.fetched.setdefault(name, set()).add(commit)
         return self.host.commits[commit][0]

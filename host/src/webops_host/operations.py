@@ -1,4 +1,4 @@
-"""The closed list of what a host can be asked, read once from the port protocols.
+"""The closed list of what a host can be asked, read from the port protocols.
 
 Whoever stands between a caller and a host (the socket, a fence, a test's recorder) works from this list, so none of
 them can drift from the ports or let anything else through.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,15 +120,30 @@ def _operation(port: str, method: str, function: Any) -> Operation:
     return Operation(port, method, known, required, hints["return"], signature)
 
 
-def _read_ports() -> dict[str, Operation]:
-    found = [
-        _operation(port, method, function)
-        for port, protocol in PORTS.items()
-        for method, function in vars(protocol).items()
-        if inspect.isfunction(function) and not method.startswith("_")
-    ]
-    found += [_operation("host", method, vars(ports.Host)[method]) for method in ("describe", "explain")]
-    return {operation.name: operation for operation in found}
+class _Operations(Mapping[str, Operation]):
+    """By name. Each is read from its port when it is first asked for: who performs one does not wait for all."""
+
+    def __init__(self) -> None:
+        self._methods = {
+            f"{port}.{method}": (port, method, function)
+            for port, protocol in PORTS.items()
+            for method, function in vars(protocol).items()
+            if inspect.isfunction(function) and not method.startswith("_")
+        }
+        for method in ("describe", "explain"):
+            self._methods[f"host.{method}"] = ("host", method, vars(ports.Host)[method])
+        self._read: dict[str, Operation] = {}
+
+    def __getitem__(self, name: str) -> Operation:
+        if name not in self._read:
+            self._read[name] = _operation(*self._methods[name])
+        return self._read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._methods)
+
+    def __len__(self) -> int:
+        return len(self._methods)
 
 
-OPERATIONS: Mapping[str, Operation] = _read_ports()
+OPERATIONS: Mapping[str, Operation] = _Operations()

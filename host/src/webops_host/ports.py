@@ -65,8 +65,11 @@ class Accounts(Protocol):
 class Sources(Protocol):
     """Repositories: fetched into a mirror that project code never writes, read without checking anything out."""
 
-    def fetch(self, name: DeploymentName, spec: FetchSpec, console: Console) -> Revision:
-        """Bring the newest commit of the ref into the mirror. Fetching again moves only what is new.
+    def fetch(
+        self, name: DeploymentName, spec: FetchSpec, console: Console, release: Positive | None = None
+    ) -> Revision:
+        """Bring the newest commit of the ref into the mirror. Fetching again moves only what is new. With a release,
+        what laying out its files needs may be made ready meanwhile: from then on there may be something to discard.
         Raises FetchFailed, AddressRefused, DiskFull."""
 
     def listing(self, name: DeploymentName, commit: CommitId) -> tuple[Entry, ...]:

@@ -32,8 +32,9 @@ class LocalSources:
         self._resolver = resolver
         self._ca_file = ca_file
 
-    def fetch(self, name: DeploymentName, spec: FetchSpec, console: Console) -> Revision:
-        """Bring the newest commit of the ref into the mirror. Fetching again moves only what is new.
+    def fetch(self, name: DeploymentName, spec: FetchSpec, console: Console, release: int | None = None) -> Revision:
+        """Bring the newest commit of the ref into the mirror. Fetching again moves only what is new. There is nothing
+        to make ready for a release.
 
         Raises FetchFailed, AddressRefused, DiskFull, Cancelled, and BadValue for a repository of another server.
         """

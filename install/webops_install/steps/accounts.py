@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from webops_host.linux.platform import BUILD_UID, CANARY_UID, FETCH_UID
+from webops_host.linux.uids import BUILD_UID, CANARY_UID, FETCH_UID
 from webops_install.change import Change
 from webops_install.errors import SetupError
 from webops_install.machine import Machine

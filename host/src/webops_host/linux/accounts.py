@@ -21,7 +21,7 @@ from webops_host.errors import BadValue, HostError, NotFound
 from webops_host.linux.jobs import Jobs, Place
 from webops_host.linux.layout import ServerLayout
 from webops_host.linux.people import People, user_of
-from webops_host.linux.platform import FETCH_UID
+from webops_host.linux.uids import FETCH_UID
 from webops_host.linux.units import WEB_GROUP
 from webops_host.names import DeploymentName, Digest
 from webops_host.operations import OPERATIONS
@@ -71,7 +71,7 @@ class LinuxAccounts:
     def remove(self, name: DeploymentName) -> None:
         if not self._people.knows(name):
             return
-        self._jobs.let_go(name)
+        self._jobs.end(name)
         self._sites.forget(name)
         for part in self._running:
             part.forget(name)
@@ -96,6 +96,7 @@ class LinuxAccounts:
         address = self._sites.address(name)
         if address is not None and address.release == release:
             raise BadValue(f"Release {release} is live.", hint="Deploy or roll back to another release first.")
+        self._jobs.let_go(name)
         for part in self._running:
             part.forget(name, release)
         folder = self._layout.release(name, release)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from webops_host.command import Command
-from webops_host.linux.platform import BUILD_UID, FETCH_UID, UIDS
+from webops_host.linux.uids import BUILD_UID, FETCH_UID, UIDS
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 NFT = "/usr/sbin/nft"

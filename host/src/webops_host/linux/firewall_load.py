@@ -21,7 +21,8 @@ from webops_host.errors import BadValue, HostError
 from webops_host.linux import firewall, platform, resolvers, ssh_ports
 from webops_host.linux.firewall import Address, Rules
 from webops_host.linux.layout import ServerLayout
-from webops_host.linux.platform import UIDS, Destination, Platform
+from webops_host.linux.platform import Destination, Platform
+from webops_host.linux.uids import UIDS
 
 LOADED = Path("/run/webops-firewall/loaded.json")
 PRIVATE = Path("/run/webops-firewall/private.json")

@@ -6,22 +6,19 @@ import base64
 import os
 import select
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from webops_host import runner
-from webops_host.builds import LocalBuilds
 from webops_host.command import Command
 from webops_host.daemon import protocol
 from webops_host.errors import BadValue, HostError, full_disk_told
 from webops_host.linux.layout import ServerLayout
-from webops_host.linux.platform import BUILD_UID
+from webops_host.linux.uids import BUILD_UID
 from webops_host.names import DeploymentName
 from webops_host.operations import Operation, Values
 from webops_host.release_files import ReleaseFiles
 from webops_host.removal import empty_tree
-from webops_host.sources import LocalSources
 from webops_host.values import Console
 
 UV = Path("/opt/webops/current/tools/uv")
@@ -50,21 +47,41 @@ class Leftovers:
                 empty_tree(home / part)
 
 
-def parts(layout: ServerLayout, environ: Mapping[str, str]) -> dict[str, Any]:
-    shared = os.geteuid() == BUILD_UID
-    builds = LocalBuilds(layout, UV, environ=environ, person=Path("/nonexistent"), shared=shared)
-    return {"sources": LocalSources(layout), "builds": builds, "accounts": Leftovers(layout)}
+def part(port: str) -> Any:
+    """What does the work of a port; None when that is no work for a job. Loading one takes longer than most of its
+    work does, so only those that are asked for are loaded."""
+    layout = ServerLayout()
+    match port:
+        case "sources":
+            from webops_host.sources import LocalSources
+
+            return LocalSources(layout)
+        case "builds":
+            from webops_host.builds import LocalBuilds
+
+            shared = os.geteuid() == BUILD_UID
+            return LocalBuilds(layout, UV, environ=os.environ, person=Path("/nonexistent"), shared=shared)
+        case "accounts":
+            return Leftovers(layout)
+    return None
 
 
 def main() -> int:
     """Read requests, and say the lines and the answer of each. 0 when the last one was answered."""
-    while select.select([sys.stdin.buffer], [], [], PATIENCE)[0]:
+    if not _is_asked(0):
+        for port in ("sources", "builds"):  # begun before it is needed
+            part(port)
+    while _is_asked(PATIENCE):
         line = sys.stdin.buffer.readline()
         if not line:
             break
         sys.stdout.buffer.write(_answer(line.rstrip(b"\n")))
         sys.stdout.buffer.flush()
     return 0
+
+
+def _is_asked(patience: float) -> bool:
+    return bool(select.select([sys.stdin.buffer], [], [], patience)[0])
 
 
 def _answer(line: bytes) -> bytes:
@@ -90,12 +107,12 @@ def _printed(asked: dict[str, Any]) -> str:
 
 
 def _perform(operation: Operation, values: Values, console: Console) -> Any:
-    part = parts(ServerLayout(), os.environ).get(operation.port)
-    if part is None:
+    able = part(operation.port)
+    if able is None:
         raise BadValue(f"{operation.name} is no work for a job.")
     if operation.streams:
         values["console"] = console
-    return getattr(part, operation.method)(**values)
+    return getattr(able, operation.method)(**values)
 
 
 def _say(data: dict[str, str]) -> None:

@@ -5,7 +5,8 @@ like any other input: the program runs as the deployment's user and may have bee
 Cancelling stops the unit, and with it everything that was started in it, whatever became of it.
 
 A unit and an interpreter take longer than most of the work, so some jobs stay for a moment: what is asked next of the
-same deployment, user and files is asked of them. One in which the project's own code ran never does.
+same deployment, user and files is asked of them. One in which the project's own code ran never does. And one that will
+be asked soon can be begun before that.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import base64
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from webops_host.operations import Operation, Values
 from webops_host.values import Console, Limits
 
 Answer = dict[str, codec.Json]
+Key = tuple[DeploymentName, str]  # whom a job waits for, and for what
 
 PROGRAMS = Path("/opt/webops/current/host")
 PYTHON = "/usr/bin/python3"
@@ -41,6 +43,7 @@ SUMMARY = (
 """How systemd-run's own lines begin."""
 SLACK = 60.0  # seconds after the work's own time limit
 STAYS = 5.0  # seconds within which one that stayed is asked again; it leaves by itself a while later
+AHEAD = 12.0  # seconds for which one waits that was begun before it is needed
 FAREWELL = 10.0  # seconds that a job gets to leave when nothing more is asked of it
 
 
@@ -62,19 +65,30 @@ class Place:
     seconds: float = 1800.0
     stay: str = ""
 
+    @property
+    def key(self) -> Key:
+        return self.deployment, self.stay
+
 
 @dataclass(slots=True)
 class _Job:
     """A running unit, and who speaks with it."""
 
     unit: str
-    stay: str
+    key: Key
     partner: runner.Partner
-    since: float = 0.0  # when it was last asked something
+    since: float = 0.0  # when it began to wait
+    asked: bool = False
     ended: runner.Result = runner.Result(0, "")
+
+    @property
+    def is_late(self) -> bool:
+        """Whether it has waited for so long that it may be about to leave."""
+        return time.monotonic() - self.since > (STAYS if self.asked else AHEAD)
 
     def ask(self, request: bytes, console: Console | None) -> Answer | None:
         """Its answer; None when it left without one. Whatever comes between ends it."""
+        self.asked = True
         conversation = Conversation(console)
         try:
             self.partner.ask(request, conversation.feed, console)
@@ -101,7 +115,7 @@ class Jobs:
     def __init__(self, around: Surroundings, programs: Path = PROGRAMS) -> None:
         self._around, self._programs = around, programs
         self._lock = threading.Lock()
-        self._waiting: dict[DeploymentName, _Job] = {}
+        self._waiting: dict[Key, _Job] = {}
 
     def run(self, operation: Operation, values: Values, place: Place, console: Console | None = None) -> Any:
         """Perform the operation there; its result. Raises what it raised, CommandFailed with `oom`, CommandTimedOut."""
@@ -123,47 +137,61 @@ class Jobs:
         whole = (*self._start(_new_unit(), place), "--quiet", *words, "--", *command.argv)
         return runner.run_binary(replace(command, argv=whole, cwd=None, env=systemd.ENV))
 
-    def let_go(self, name: DeploymentName) -> None:
-        """Have nothing of the deployment wait any more."""
+    def prepare(self, place: Place) -> None:
+        """Begin the job that will be asked for soon. Nothing happens when one waits already."""
         with self._lock:
-            job = self._waiting.pop(name, None)
-        if job is not None:
+            waits = place.key in self._waiting
+        if not waits:
+            self._keep(self._begun(place))
+
+    def let_go(self, name: DeploymentName) -> None:
+        """Have nothing of the deployment wait any more; each is gone, or soon will be."""
+        for job in self._taken(lambda job: job.key[0] == name):
+            _leave_behind(job)
+
+    def end(self, name: DeploymentName) -> None:
+        """Have nothing of the deployment wait any more, and be gone."""
+        for job in self._taken(lambda job: job.key[0] == name):
             job.leave()
 
     # --- those that stay ---------------------------------------------------------------------------------------
 
     def _of_one_that_waits(self, place: Place, request: bytes, console: Console | None) -> Answer | None:
-        """What the deployment's job that waits answers, if it does for this. Any other has waited in vain."""
-        with self._lock:
-            job = self._waiting.pop(place.deployment, None)
-        if job is None:
-            return None
-        if job.stay != place.stay or time.monotonic() - job.since > STAYS:
-            _leave_behind(job)
-            return None
-        return self._answer(job, place, request, console)
+        """What the deployment's job that waits for this answers. One that waits for more of what it did before has
+        waited in vain."""
+        found = None
+        for job in self._taken(lambda job: job.key == place.key or (job.key[0] == place.deployment and job.asked)):
+            if job.key == place.key and not job.is_late:
+                found = job
+            else:
+                _leave_behind(job)
+        return self._answer(found, place, request, console) if found is not None else None
 
     def _begun(self, place: Place) -> _Job:
         unit = _new_unit()
         command = Command(self._words(unit, place), env=systemd.ENV, timeout=place.seconds + 2 * SLACK)
-        return _Job(unit, place.stay, runner.Partner(command))
+        return _Job(unit, place.key, runner.Partner(command))
 
     def _answer(self, job: _Job, place: Place, request: bytes, console: Console | None) -> Answer | None:
         answer = job.ask(request, console)
-        if answer is not None and job.stay:
-            self._keep(place.deployment, job)
+        if answer is not None and place.stay:
+            self._keep(job)
         else:
             job.leave()
         return answer
 
-    def _keep(self, name: DeploymentName, job: _Job) -> None:
+    def _keep(self, job: _Job) -> None:
         job.since = time.monotonic()
-        with self._lock:
-            late = [other for other, one in self._waiting.items() if other == name or job.since - one.since > STAYS]
-            over = [self._waiting.pop(other) for other in late]
-            self._waiting[name] = job
-        for one in over:
+        for one in self._taken(lambda other: other.key == job.key or other.is_late, instead=job):
             _leave_behind(one)
+
+    def _taken(self, which: Callable[[_Job], bool], *, instead: _Job | None = None) -> list[_Job]:
+        """Those that wait no longer: they are the caller's now."""
+        with self._lock:
+            taken = [self._waiting.pop(job.key) for job in list(self._waiting.values()) if which(job)]
+            if instead is not None:
+                self._waiting[instead.key] = instead
+        return taken
 
     # --- words -------------------------------------------------------------------------------------------------
 

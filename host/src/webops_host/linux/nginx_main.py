@@ -74,8 +74,6 @@ def _lines(platform: Platform, panel: TlsFiles, ground: Ground, defaults: bool) 
     if missing:
         yield block("types", body=[Entry(kind, name) for kind, name in missing.items()])
     yield line("log_format", "webops", *_log())
-    yield line("open_file_cache", "max=4000", "inactive=30s")
-    yield line("open_file_cache_valid", "1s")
     if defaults:
         yield from _unknown_names(ground)
     yield _plain_panel(platform, ground)

@@ -17,7 +17,7 @@ from pathlib import Path
 from webops_host import codec, files, runner
 from webops_host.command import Command
 from webops_host.errors import HostError, NotFound
-from webops_host.linux.platform import FIRST_UID, UIDS
+from webops_host.linux.uids import FIRST_UID, UIDS
 from webops_host.names import DeploymentName
 
 LONGEST = 32  # letters of a user's name (useradd(8))

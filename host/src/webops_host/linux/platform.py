@@ -14,9 +14,6 @@ from webops_host.values import Limits
 
 FILE = Path("/etc/webops/host.toml")
 LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
-UIDS = (20000, 29999)
-"""Numbers of users that run what is not ours: git fetches, builds, deployments, and the canary of the self-test."""
-FETCH_UID, BUILD_UID, CANARY_UID, FIRST_UID = 20000, 20001, 20002, 20010
 
 
 @dataclass(frozen=True, slots=True)

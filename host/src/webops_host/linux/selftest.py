@@ -31,7 +31,7 @@ from webops_host.errors import HostError
 from webops_host.linux import firewall, firewall_load, resolvers, sandbox, selftest_units, systemd
 from webops_host.linux import selftest_targets as targets
 from webops_host.linux.layout import ServerLayout
-from webops_host.linux.platform import CANARY_UID
+from webops_host.linux.uids import CANARY_UID
 from webops_host.values import Limits
 
 RESULT = Path("/var/lib/webops/selftest.json")

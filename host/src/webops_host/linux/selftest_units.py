@@ -11,7 +11,7 @@ from typing import Any
 
 from webops_host import runner
 from webops_host.linux import sandbox, systemd, units
-from webops_host.linux.platform import UIDS
+from webops_host.linux.uids import UIDS
 
 FOLDER = Path("/etc/systemd/system")
 LISTING = systemd.systemctl("list-units", "--plain", "--no-legend", "--state=running", "--type=service", "wo-*")

@@ -82,8 +82,11 @@ class LinuxSources:
     def __init__(self, layout: ServerLayout, people: People, accounts: LinuxAccounts, jobs: Jobs) -> None:
         self._layout, self._people, self._accounts, self._jobs = layout, people, accounts, jobs
 
-    def fetch(self, name: DeploymentName, spec: FetchSpec, console: Console) -> Revision:
+    def fetch(self, name: DeploymentName, spec: FetchSpec, console: Console, release: int | None = None) -> Revision:
         self._people.uid(name)
+        if release is not None:
+            self._accounts.make_release(name, release)
+            self._jobs.prepare(files_of(self._layout, self._people, name, release))
         limits = replace(LARGE, memory_mib=1024)
         mirror = (self._layout.mirror(name),)
         place = Place(
