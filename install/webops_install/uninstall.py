@@ -125,6 +125,8 @@ def _nginx(machine: Machine, *, with_sites: bool) -> None:
             machine.at(place).unlink()
     if not with_sites and machine.exists(web.DROPPED) and not machine.exists(web.DEFAULT):
         machine.at(web.DEFAULT).symlink_to(web.DEFAULT_FILE)
+    if not with_sites:
+        web.take_back_connections(machine)
     if machine.exists("/usr/sbin/nginx"):
         machine.run("nginx", "-t", "-q")
         machine.asks("systemctl", "reload", "nginx.service")

@@ -286,16 +286,20 @@ def test_a_certificate_that_comes_changes_the_text_once(server):
     assert server.nginx.did == ["test", "reload", "reload"]
 
 
-def test_all_files_are_written_anew_with_one_test_and_one_reload(server):
+def test_what_another_version_would_write_is_told_without_writing_it(server):
     server.sites.publish(app())
     server.sites.publish(Site(SHOP, 1))
     server.nginx.did.clear()
-    server.sites.refresh_all()
-    assert server.nginx.did == []
+    files = {server.layout.nginx_site(name): server.text(name) for name in (BLOG, SHOP)}
+    assert server.sites.texts() == files
     modern = LinuxSites(server.layout, PLATFORM, server.units, nginx=server.nginx, flavour=Flavour((1, 26, 0)))
-    modern.refresh_all()
-    assert server.nginx.did == ["test", "reload"]
-    assert all("http2 on;" in server.text(name) for name in (BLOG, SHOP))
+    assert all("http2 on;" in text for text in modern.texts().values())
+    assert {file: file.read_text() for file in files} == files
+    assert server.nginx.did == []
+
+    record = server.layout.site_record(SHOP)
+    record.write_text(record.read_text().replace('"up"', '"of a later version": 1, "up"'))
+    assert list(server.sites.texts()) == [server.layout.nginx_site(BLOG)]
 
 
 def test_many_changes_at_once_come_one_after_the_other(server):

@@ -63,6 +63,7 @@ def test_a_line_of_the_project_listens_on_its_own_port_behind_the_same_socket(ar
     assert set(made) == {f"wo-blog--7-web-1{suffix}" for suffix in (".service", ".socket", ".proxy.service")}
     assert values(made["wo-blog--7-web-1.socket"], "Service") == ["wo-blog--7-web-1.proxy.service"]
     assert '"127.0.0.1:10007"' in made["wo-blog--7-web-1.proxy.service"]
+    assert '"--connections-max=1280"' in made["wo-blog--7-web-1.proxy.service"]
     assert values(made["wo-blog--7-web-1.proxy.service"], "User") == ["wo-blog"]
 
 

@@ -7,6 +7,7 @@ import json
 import subprocess
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from webops_install import backup, source, uninstall, upgrade
 from webops_install.errors import SetupError
 from webops_install.journal import Journal
 from webops_install.machine import Machine
+from webops_install.steps import web
 
 
 def checkout(folder: Path) -> Path:
@@ -172,6 +174,27 @@ def test_the_panel_goes_out_of_nginx_and_everything_else_stays() -> None:
     assert left.count("\nserver {") == whole.count("\nserver {") - 2
     assert "include /etc/webops/nginx/sites/*.conf;" in left
     assert left.count("{") == left.count("}")
+
+
+def test_nginx_gets_more_connections_and_debians_number_comes_back(tmp_path: Path) -> None:
+    there, _ = machine(tmp_path)
+    server = Platform(domain=HostName("apps.test"), panel=HostName("panel.apps.test"))
+    main = there.at(web.MAIN)
+    main.parent.mkdir(parents=True)
+    usual = "events {\n\tworker_connections 768;\n\t# multi_accept on;\n}\n"
+    main.write_text(usual)
+    assert list(web.connections(there, replace(server, shares_nginx=True))) == []
+    for change in web.connections(there, server):
+        change.make()
+    assert "worker_connections 4096;" in main.read_text()
+    assert list(web.connections(there, server)) == []
+    web.take_back_connections(there)
+    assert main.read_text() == usual
+
+    main.write_text(usual.replace("768", "4096"))
+    assert list(web.connections(there, server)) == []
+    web.take_back_connections(there)
+    assert main.read_text() == usual.replace("768", "4096"), "an administrator's own"
 
 
 def test_the_scripts_of_a_checkout_know_the_same_files() -> None:

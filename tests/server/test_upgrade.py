@@ -20,6 +20,8 @@ pytestmark = pytest.mark.server
 CLONE = "/opt/webops-clone"
 COMMIT = f"git -C {CLONE} -c user.name=a -c user.email=a@a.test commit -q --allow-empty -a -m"
 SITE = "https://hello.apps.test/"
+SITE_FILE = "/etc/webops/nginx/sites/hello.conf"
+PARTS, OTHER_TEXT = "host/src/webops_host/linux/nginx_parts.py", "s/no-store/no-store,private/"
 BAD_MIGRATION = """
 from django.db import migrations
 class Migration(migrations.Migration):
@@ -70,10 +72,13 @@ def assert_well(installed: Installed, version: str) -> None:
 
 
 def test_rel_17_an_upgrade_and_the_site_does_not_notice(visited: Installed) -> None:
+    """What the new version writes for a site holds at once."""
     before = live(visited)
-    visited.server.run(f"{COMMIT} new")
+    text = visited.server.read(SITE_FILE)
+    visited.server.run(f"sed -i {OTHER_TEXT} {CLONE}/{PARTS} && {COMMIT} new")
     said = upgrade(visited)
     assert live(visited) != before, said
+    assert visited.server.read(SITE_FILE) == text.replace("no-store", "no-store,private") != text
     assert_well(visited, live(visited))
     assert visited.deploy("hello")["state"] == "live"
 
@@ -95,9 +100,12 @@ def test_rel_17_a_migration_that_fails_leads_back(visited: Installed) -> None:
 
 def test_rel_17_a_version_that_does_not_come_up_leads_back_within_a_minute(visited: Installed) -> None:
     before, server = live(visited), visited.server
-    server.run(f"echo 'raise SystemExit(3)' >> {CLONE}/control-panel/config/asgi.py && {COMMIT} broken")
+    text = server.read(SITE_FILE)
+    server.run(f"echo 'raise SystemExit(3)' >> {CLONE}/control-panel/config/asgi.py")
+    server.run(f"sed -i s/no-store,private/no-cache/ {CLONE}/{PARTS} && {COMMIT} broken")
     down: list[float] = []
     said = upgrade(visited, check=False)
+    assert server.read(SITE_FILE) == text
     assert f"{before} serves again" in said
     assert_well(visited, before)
     began = server.run("journalctl -u webops-panel -o short-unix --no-pager | grep -m1 -i 'Stopping' | cut -d. -f1")

@@ -9,12 +9,15 @@ from __future__ import annotations
 import hashlib
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from webops_host.command import Command
 from webops_host.linux import nginx_control, nginx_main, tls_files
 from webops_host.linux.layout import ServerLayout
 from webops_host.linux.nginx_parts import Ground
+from webops_host.linux.platform import Platform
+from webops_host.linux.renewal import NoUnits
+from webops_host.linux.sites import LinuxSites
 from webops_host.runner import Result
 from webops_install import settings, systemd
 from webops_install.change import Change, file
@@ -30,6 +33,9 @@ DROPPED = "/var/lib/webops/setup/nginx-default"
 PENDING = "/var/lib/webops/setup/nginx"
 OPEN_FILES = 65536
 """A worker keeps files of many sites open."""
+MAIN = "/etc/nginx/nginx.conf"
+DEBIANS, OURS = "worker_connections 768;", "worker_connections 4096;  # by WebOps"
+"""What Debian gives a process of nginx is too few for many sites, of which one may hang. Anything else was chosen."""
 
 
 def is_untouched(machine: Machine) -> bool:
@@ -63,21 +69,37 @@ def _plan(setup: Setup) -> Iterator[Change]:
         return
     if is_untouched(machine):
         yield Change("take Debian's default site out of nginx", lambda: _drop_default(machine))
-    platform = settings.platform_of(machine)
-    place = str(nginx_main.file_of(platform))
-    before = machine.text(place)
-    changes = list(file(machine, place, render(setup)))
+    wanted = _texts(setup)
+    before = {place: machine.text(place) for place in wanted}
+    changes = [change for place, text in wanted.items() for change in file(machine, place, text)]
+    changes += connections(machine, settings.platform_of(machine))
     yield from changes
     if changes or machine.exists(PENDING):
-        yield Change("test nginx's configuration and reload it", lambda: _reload(machine, place, before))
+        yield Change("test nginx's configuration and reload it", lambda: _reload(machine, before))
     yield from _running(setup)
 
 
-def render(setup: Setup) -> str:
+def connections(machine: Machine, platform: Platform) -> Iterator[Change]:
+    """More for each process of nginx, where Debian's number stands and nobody else is served."""
+    text = machine.text(MAIN) or ""
+    if DEBIANS in text and not platform.shares_nginx:
+        yield from file(machine, MAIN, text.replace(DEBIANS, OURS))
+
+
+def take_back_connections(machine: Machine) -> None:
+    text = machine.text(MAIN) or ""
+    if OURS in text:
+        machine.at(MAIN).write_text(text.replace(OURS, DEBIANS))
+
+
+def _texts(setup: Setup) -> dict[str, str]:
+    """By place, what this version writes: our own file, and those of the sites, which must fit to it."""
     platform, layout = settings.platform_of(setup.machine), ServerLayout()
     files = tls_files.of_panel(layout, platform.panel)
-    ground = Ground(layout, nginx_control.flavour(_asked(setup.machine), _installed(setup.machine)))
-    return nginx_main.text(platform, files, ground, defaults=not platform.shares_nginx)
+    flavour = nginx_control.flavour(_asked(setup.machine), _installed(setup.machine))
+    main = nginx_main.text(platform, files, Ground(layout, flavour), defaults=not platform.shares_nginx)
+    sites = LinuxSites(layout, platform, NoUnits(), flavour=flavour)
+    return {str(nginx_main.file_of(platform)): main, **{str(place): text for place, text in sites.texts().items()}}
 
 
 def _asked(machine: Machine) -> Callable[..., Result]:
@@ -97,16 +119,17 @@ def _drop_default(machine: Machine) -> None:
     machine.at(DEFAULT).unlink()
 
 
-def _reload(machine: Machine, place: str, before: str | None) -> None:
+def _reload(machine: Machine, before: Mapping[str, str | None]) -> None:
     """What nginx refuses is taken back, so that the sites that are there keep working."""
     machine.at(PENDING).write_text("")
     tested = machine.asks("nginx", "-t", "-q")
     if tested.status != 0:
-        if before is None:
-            machine.at(place).unlink(missing_ok=True)
-        else:
-            machine.at(place).write_text(before)
-        raise SetupError("nginx refuses our file; it was taken back.", command="nginx -t", output=tested.output)
+        for place, text in before.items():
+            if text is None:
+                machine.at(place).unlink(missing_ok=True)
+            else:
+                machine.at(place).write_text(text)
+        raise SetupError("nginx refuses our files; they were taken back.", command="nginx -t", output=tested.output)
     systemd.start(machine, UNIT, "reload-or-restart")
     machine.at(PENDING).unlink(missing_ok=True)
 

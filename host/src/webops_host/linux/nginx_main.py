@@ -9,6 +9,7 @@ from webops_host import files
 from webops_host.linux.nginx_control import Nginx
 from webops_host.linux.nginx_parts import (
     AGAIN,
+    AT_ONCE_ZONE,
     CLOSED,
     FOREVER,
     HSTS_SECONDS,
@@ -74,6 +75,7 @@ def _lines(platform: Platform, panel: TlsFiles, ground: Ground, defaults: bool) 
     if missing:
         yield block("types", body=[Entry(kind, name) for kind, name in missing.items()])
     yield line("log_format", "webops", *_log())
+    yield line("limit_conn_zone", Variable("server_name"), f"zone={AT_ONCE_ZONE}:1m")
     if defaults:
         yield from _unknown_names(ground)
     yield _plain_panel(platform, ground)

@@ -38,17 +38,21 @@ PAGES = {
     404: ("Not Found", "There is no page at this address."),
     413: ("Content Too Large", "The upload is too large."),
     502: ("Bad Gateway", "The site is not running."),
+    503: ("Service Unavailable", "Too many visitors wait for this site at once."),
     504: ("Gateway Timeout", "The site did not answer in time."),
 }
 CLOSED = {
     "unpublished": ("Service Unavailable", "This site is not published now."),
     "maintenance": ("Back soon", "This site is being worked on. Please try again in a little while."),
 }
-AGAIN: dict[int | str, int] = {502: 5, 504: 5, "unpublished": 60, "maintenance": 120}
+AGAIN: dict[int | str, int] = {502: 5, 503: 5, 504: 5, "unpublished": 60, "maintenance": 120}
 """Seconds after which a visitor may ask again."""
 KEPT, KEPT_AGE, KEPT_IDLE = 16, "500ms", "200ms"
 """How many connections to an app each process of nginx keeps; how old one may be at the end of a request to be kept for
 the next, and for how long. So an old release gets none later than 0.7 s after the switch (docs/decisions/0009)."""
+AT_ONCE, AT_ONCE_ZONE = 1024, "webops_apps"
+"""How many requests to one app may be under way. Each takes two connections, and `setup.sh` gives a process of nginx
+4,096: an app that hangs leaves the other sites room."""
 HIDDEN = Pattern(r"/\.(?!well-known/)")
 """Paths of files that begin with a dot, but for those that the web agreed on (RFC 8615)."""
 

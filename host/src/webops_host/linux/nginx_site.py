@@ -12,6 +12,8 @@ from pathlib import Path
 
 from webops_host.linux import cloudflare, nginx_static
 from webops_host.linux.nginx_parts import (
+    AT_ONCE,
+    AT_ONCE_ZONE,
     HIDDEN,
     Ground,
     TlsFiles,
@@ -178,7 +180,7 @@ def _site_server(front: Front, ground: Ground, files: TlsFiles, hosts: Iterable[
         yield from _closed("maintenance" if front.site is not None and not front.closed else "unpublished", options)
         return
     yield from _walls(front, ground)
-    yield from our_pages(403, 413, 502, 504, inside=_opened(options))
+    yield from our_pages(403, 413, 502, 503, 504, inside=_opened(options))
     if front.site.unit is None:
         yield from _static_site(front, ground)
     else:
@@ -232,6 +234,7 @@ def _app(front: Front, site: Site, ground: Ground) -> Iterator[Directive]:
     options = front.options
     opened = _opened(options)
     yield line("root", literal(ground.layout.current(site.name) / "public"))
+    yield line("limit_conn", AT_ONCE_ZONE, AT_ONCE)
     yield line("client_max_body_size", f"{options.body_limit_mib}m")
     yield line("client_body_buffer_size", "64k")
     yield from compression(ground.flavour)

@@ -21,16 +21,16 @@ DIRECTIVES = frozenset(
         "client_body_timeout", "client_header_timeout", "client_max_body_size", "default_type", "deny",
         "disable_symlinks", "error_page", "etag", "gzip", "gzip_comp_level", "gzip_min_length", "gzip_static",
         "gzip_types", "gzip_vary", "http2", "include", "index", "internal", "keepalive", "keepalive_time",
-        "keepalive_timeout", "large_client_header_buffers", "listen", "location", "log_format", "log_not_found", "map",
-        "map_hash_bucket_size", "map_hash_max_size", "merge_slashes", "proxy_buffering",
-        "proxy_connect_timeout", "proxy_http_version", "proxy_max_temp_file_size",
+        "keepalive_timeout", "large_client_header_buffers", "limit_conn", "limit_conn_zone", "listen", "location",
+        "log_format", "log_not_found", "map", "map_hash_bucket_size", "map_hash_max_size", "merge_slashes",
+        "proxy_buffering", "proxy_connect_timeout", "proxy_http_version", "proxy_max_temp_file_size",
         "proxy_next_upstream", "proxy_pass", "proxy_read_timeout", "proxy_request_buffering", "proxy_send_timeout",
         "proxy_set_header", "real_ip_header", "reset_timedout_connection", "return", "root", "satisfy", "send_timeout",
         "sendfile", "server", "server_name", "server_names_hash_bucket_size", "server_names_hash_max_size",
-        "server_tokens", "set_real_ip_from", "ssl_certificate", "ssl_certificate_key", "ssl_ciphers",
-        "ssl_ecdh_curve", "ssl_prefer_server_ciphers", "ssl_protocols", "ssl_reject_handshake", "ssl_session_cache",
-        "ssl_session_tickets", "ssl_session_timeout", "tcp_nopush", "try_files", "types",
-        "underscores_in_headers", "upstream", "variables_hash_bucket_size", "variables_hash_max_size",
+        "server_tokens", "set_real_ip_from", "ssl_certificate", "ssl_certificate_key", "ssl_ciphers", "ssl_ecdh_curve",
+        "ssl_prefer_server_ciphers", "ssl_protocols", "ssl_reject_handshake", "ssl_session_cache",
+        "ssl_session_tickets", "ssl_session_timeout", "tcp_nopush", "try_files", "types", "underscores_in_headers",
+        "upstream", "variables_hash_bucket_size", "variables_hash_max_size",
     }
 )  # fmt: skip
 

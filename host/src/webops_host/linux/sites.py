@@ -158,10 +158,14 @@ class LinuxSites:
             if reload and not changed:
                 self._nginx.reload()
 
-    def refresh_all(self) -> None:
-        """Write all files anew in one go, as after an upgrade."""
-        with self._locked():
-            self._swap({name: self._text(name, self._record(name)) for name in self.names()})
+    def texts(self) -> dict[Path, str]:
+        """What the file of each deployment would say if it were written now, as by another version. One whose record
+        can not be read, because a later version wrote it, is left out."""
+        found = {}
+        for name in self.names():
+            with suppress(BadValue):
+                found[self._layout.nginx_site(name)] = self._text(name, self._record(name))
+        return found
 
     def forget(self, name: DeploymentName) -> None:
         """Remove all that is here of a deployment that goes."""

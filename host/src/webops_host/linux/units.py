@@ -18,6 +18,7 @@ from webops_host.errors import BadValue
 from webops_host.files import write_whole
 from webops_host.linux import sandbox, unit_text
 from webops_host.linux.layout import ServerLayout
+from webops_host.linux.nginx_parts import AT_ONCE
 from webops_host.names import DeploymentName, ProcessKind
 from webops_host.programs import Door
 from webops_host.values import Gunicorn, Limits, Runtime, Unit, UnitRef
@@ -30,6 +31,10 @@ FIREWALL = "webops-firewall.service"
 TARGET = "webops-apps.target"
 SLEEP = "X-SleepMinutes"  # for our own reading
 WEB_GROUP = "www-data"
+PROXY = "/usr/lib/systemd/systemd-socket-proxyd"
+PROXIED = AT_ONCE + 256
+"""Connections that are passed on at once: all that nginx lets through, and those that it keeps. Each takes six open
+files of the 8,192 that the sandbox allows; beyond 256, its usual number, systemd-socket-proxyd(8) closes them."""
 
 
 def name_of(ref: UnitRef) -> str:
@@ -187,7 +192,7 @@ def _proxy(ref: UnitRef, user: str, port: int) -> str:
     service = f"{name_of(ref)}.service"
     lines = (
         ("Type", "notify"),
-        ("ExecStart", unit_text.exec_words(("/usr/lib/systemd/systemd-socket-proxyd", f"127.0.0.1:{port}"))),
+        ("ExecStart", unit_text.exec_words((PROXY, f"--connections-max={PROXIED}", f"127.0.0.1:{port}"))),
         ("User", user),
         ("Group", user),
         ("Slice", "webops-apps.slice"),
