@@ -11,20 +11,27 @@ import pytest
 from webops_host import runner
 from webops_host.command import Command
 from webops_host.daemon import protocol
-from webops_host.errors import BadValue, CommandFailed, NotFound
+from webops_host.errors import BadValue, CommandFailed, HostError, NotFound
 from webops_host.linux import jobs
 from webops_host.names import CommitId, DeploymentName
 from webops_host.operations import OPERATIONS
 from webops_host.values import Console
 
 JOB = "import sys; from webops_host.linux.job import main; sys.exit(main())"
+REFUSED = """
+import sys; from webops_host.linux.job import main
+class Sources:
+    def listing(self, name, commit):
+        raise PermissionError(13, "Permission denied", "/srv/there")
+sys.exit(main(lambda port: Sources()))
+"""
 NAME = DeploymentName("nobody-has-this")
 
 
 class Job:
-    def __init__(self) -> None:
+    def __init__(self, program: str = JOB) -> None:
         env = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path)}
-        self.partner = runner.Partner(Command((sys.executable, "-c", JOB), env=env))
+        self.partner = runner.Partner(Command((sys.executable, "-c", program), env=env))
         self.ended = runner.Result(-1, "")
 
     def ask(self, request: bytes) -> jobs.Answer:
@@ -65,3 +72,13 @@ def test_a_job_refuses_what_is_no_work_of_its_own_and_goes_on(job: Job) -> None:
         with pytest.raises(BadValue):
             protocol.result_of(reserve, job.ask(request))
     assert jobs.what_was_printed(job.ask(jobs.to_print(Command(("/bin/echo", "on"))))) == b"on\n"
+
+
+def test_a_job_tells_what_the_system_refused_and_goes_on() -> None:
+    job, listing = Job(REFUSED), OPERATIONS["sources.listing"]
+    for _ in range(2):
+        answer = job.ask(protocol.ask("request-1", None, listing, {"name": NAME, "commit": CommitId("1" * 40)}))
+        with pytest.raises(HostError, match=r"refused it: Permission denied\.") as told:
+            protocol.result_of(listing, answer)
+        assert "/srv/there" in told.value.hint
+    assert job.partner.end(30) == runner.Result(0, "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from webops_host.certificate_values import CertificateFacts, CertificateSource, 
 from webops_host.codec import dump, load
 from webops_host.daemon.answers import LARGEST, Answers
 from webops_host.database_values import new_dump
-from webops_host.errors import BadValue, DiskFull, NotSupported, full_disk_told
+from webops_host.errors import BadValue, NotSupported
 from webops_host.names import DumpId, HostName, PersonKey, PythonVersion, RelativePath
 from webops_host.numbers import Offset, Positive
 from webops_host.site_options import MOST_NETWORKS, Network, PasswordHash, SiteOptions, Visitor, WallEntry
@@ -85,12 +84,6 @@ def test_what_has_no_form_in_json_is_a_defect_of_ours() -> None:
         dump(object())
     with pytest.raises(TypeError):
         load(complex, "1")
-
-
-def test_a_full_disk_is_told_and_other_errors_are_not_hidden() -> None:
-    for number, kind in ((errno.ENOSPC, DiskFull), (errno.EDQUOT, DiskFull), (errno.EACCES, PermissionError)):
-        with pytest.raises(kind), full_disk_told():
-            raise OSError(number, "no")
 
 
 def test_a_file_that_can_not_be_written_whole_leaves_the_old_one_and_nothing_else(tmp_path: Path) -> None:

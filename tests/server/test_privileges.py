@@ -113,7 +113,8 @@ def test_priv_01_a_door_left_open_is_no_way_in(server: Server) -> None:
     assert server.run("id wo-beta", check=False).returncode != 0
 
 
-def test_priv_01_root_may_look_and_the_panel_may_little(server: Server, alfa: str) -> None:
+def test_priv_01_root_and_the_panel_may_only_look(server: Server, alfa: str) -> None:
+    web = {"ref": {"name": "alfa", "release": 1, "kind": "web", "index": 1}}
     for user in ("root", "webops"):
         said = json.loads(
             server.run(("runuser", "-u", user, "--", "/usr/bin/python3", "-I", "-", "all"), input=ASK).stdout
@@ -121,6 +122,8 @@ def test_priv_01_root_may_look_and_the_panel_may_little(server: Server, alfa: st
         assert len(said) > 15
         assert {name for name, answer in said.items() if answer != "forbidden"} == set()
         assert ask(server, user, [HOSTD, "host.describe", {}]) == ["ok"]
+        switched = ask(server, user, [HOSTD, "processes.stop", web], [HOSTD, "processes.start", web])
+        assert switched == ["forbidden"] * 2
     assert server.run(f"test -d {alfa}/shared").returncode == 0
 
 

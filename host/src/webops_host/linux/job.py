@@ -6,6 +6,7 @@ import base64
 import os
 import select
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def part(port: str) -> Any:
     return None
 
 
-def main() -> int:
+def main(part: Callable[[str], Any] = part) -> int:
     """Read requests, and say the lines and the answer of each. 0 when the last one was answered."""
     if not _is_asked(0):
         for port in ("sources", "builds"):  # begun before it is needed
@@ -75,7 +76,7 @@ def main() -> int:
         line = sys.stdin.buffer.readline()
         if not line:
             break
-        sys.stdout.buffer.write(_answer(line.rstrip(b"\n")))
+        sys.stdout.buffer.write(_answer(line.rstrip(b"\n"), part))
         sys.stdout.buffer.flush()
     return 0
 
@@ -84,7 +85,7 @@ def _is_asked(patience: float) -> bool:
     return bool(select.select([sys.stdin.buffer], [], [], patience)[0])
 
 
-def _answer(line: bytes) -> bytes:
+def _answer(line: bytes, part: Callable[[str], Any]) -> bytes:
     console = Console(lambda line: _say({"line": line}))
     try:
         asked = protocol.decode(line)
@@ -92,9 +93,13 @@ def _answer(line: bytes) -> bytes:
             return protocol.encode({"printed": _printed(asked)})
         request = protocol.parse(line)
         with full_disk_told():
-            return protocol.answer(request.operation, _perform(request.operation, dict(request.values), console))
+            able = part(request.operation.port)
+            return protocol.answer(request.operation, _perform(request.operation, able, dict(request.values), console))
     except HostError as error:
         return protocol.refusal(error)
+    except OSError as error:
+        about = f"It was about {os.fsdecode(error.filename)}." if error.filename is not None else ""
+        return protocol.refusal(HostError(f"The system refused it: {error.strerror or error}.", hint=about))
 
 
 def _printed(asked: dict[str, Any]) -> str:
@@ -106,8 +111,7 @@ def _printed(asked: dict[str, Any]) -> str:
     return base64.b64encode(runner.run_binary(command, limit=PRINTED)).decode()
 
 
-def _perform(operation: Operation, values: Values, console: Console) -> Any:
-    able = part(operation.port)
+def _perform(operation: Operation, able: Any, values: Values, console: Console) -> Any:
     if able is None:
         raise BadValue(f"{operation.name} is no work for a job.")
     if operation.streams:
