@@ -13,11 +13,11 @@ import os
 import stat
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
-from webops_install import database, everyday, install, systemd, upgrade
-from webops_install.change import Owner
+from webops_install import database, everyday, install, settings, systemd, upgrade
+from webops_install.change import Owner, write
 from webops_install.errors import SetupError
 from webops_install.journal import Journal
 from webops_install.machine import Machine
@@ -26,6 +26,7 @@ FOLDERS = ("etc/webops", "var/lib/webops/hostd", "var/lib/webops/pgd", "var/lib/
 DUMP, MANIFEST, FORMAT = "panel.dump", "manifest.json", 1
 STOPPED = ("webops-worker.service", "webops-panel.service", "webops-hostd.service", "webops-pgd.service")
 PLACE = Path("/var/backups/webops")
+SITES = PurePosixPath("etc/webops/nginx/sites")
 
 
 def save(options: argparse.Namespace) -> int:
@@ -67,11 +68,15 @@ def _kept(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
 
 
 def load(options: argparse.Namespace) -> int:
-    """Everything is looked at before anything is changed. Doing it again is fine wherever it was broken off."""
+    """Everything is looked at before anything is changed. Doing it again is fine wherever it was broken off.
+
+    It may be another server than the one that the file is from: what tells of the machine stays as it is here.
+    """
     machine, talk = everyday.begun()
     with tarfile.open(machine.at(options.file), "r:gz") as archive:
         entries = list(_checked(archive))
         everyday.agreed("The panel's database, keys and settings are replaced.", without_asking=options.yes)
+        own = machine.text(settings.HOST)
         for unit in STOPPED:
             machine.asks("systemctl", "stop", unit, timeout=180)
         dump = _take_dump(machine, archive)
@@ -80,9 +85,30 @@ def load(options: argparse.Namespace) -> int:
         finally:
             machine.at(dump).unlink(missing_ok=True)
         for entry in entries:
-            _put(machine, archive, entry)
+            if own is not None and f"/{entry.name}" == settings.HOST:
+                write(machine, settings.HOST, settings.moved(_text(archive, entry), own))
+            else:
+                _put(machine, archive, entry)
     talk.say("The backup is in place. Everything is looked over once more.")
-    return _look_over(machine, talk)
+    status = _look_over(machine, talk)
+    absent = [site for site in _sites(entries) if not machine.exists(f"/srv/webops/{site}")]
+    if absent:
+        talk.say(
+            f"\nNot on this server yet: {', '.join(absent)}. Deploy each of them once, then upload and restore the dumps"
+            " of their databases, and copy the files that they keep (/srv/webops/NAME/shared)."
+        )
+    return status
+
+
+def _text(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> str:
+    opened = archive.extractfile(entry)
+    return opened.read().decode(errors="replace") if opened is not None else ""
+
+
+def _sites(entries: Iterable[tarfile.TarInfo]) -> list[str]:
+    """Deployments that a web server was told of."""
+    paths = (PurePosixPath(entry.name) for entry in entries if entry.isreg())
+    return sorted(path.stem for path in paths if path.parent == SITES and path.suffix == ".conf")
 
 
 def _checked(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:

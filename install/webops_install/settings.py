@@ -16,6 +16,8 @@ from webops_install.machine import Machine
 HOST = "/etc/webops/host.toml"
 PACKAGES = "/etc/webops/packages.env"
 PANEL = "/etc/webops/panel.env"
+OF_THE_SERVER = ("addresses", "ssh_ports", "shares_nginx")
+"""Keys that tell of the machine, where the others tell what is wanted of it."""
 
 
 def read_host(machine: Machine) -> dict[str, Any]:
@@ -58,6 +60,21 @@ def render_host(
         "addresses": list(answers.addresses),
         "shares_nginx": shares_nginx,
     }
+    return _rendered(table, limits)
+
+
+def moved(decided: str, own: str) -> str:
+    """What was decided on another server, with what `own` tells of this one: its addresses and ports, whom it serves
+    beside us, what its hardware gives. Where either can not be read, the first."""
+    try:
+        there, here = tomllib.loads(decided), tomllib.loads(own)
+    except tomllib.TOMLDecodeError:
+        return decided
+    kept = {name: value for name, value in here.get("platform", {}).items() if name in OF_THE_SERVER}
+    return _rendered({**there.get("platform", {}), **kept}, here.get("limits") or there.get("limits", {}))
+
+
+def _rendered(table: Mapping[str, Any], limits: Mapping[str, int]) -> str:
     lines = [
         "# What was decided about this server: docs/operations.md. Written by setup.sh.",
         "[platform]",

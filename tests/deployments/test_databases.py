@@ -131,6 +131,7 @@ def test_a_dump_is_made_restored_and_removed(stored, host, owner):
     done(host, databases.restore(actor, stored, dump.id))
     done(host, databases.confirm(actor, stored))
     assert host.databases.facts(name).kept_since == 0
+    assert Database.objects.get(name="blog").generation == 3, "what is in it was replaced so often"
     done(host, databases.discard(actor, stored, dump.id))
     assert host.databases.dumps(name) == ()
     assert list(AuditRecord.objects.values_list("action", flat=True)) == [

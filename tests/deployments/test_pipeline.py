@@ -7,6 +7,7 @@ from tests.support.inline import Inline
 
 from apps.core.access import Actor
 from apps.core.models import User
+from apps.databases import actions as databases
 from apps.deployments import actions, logs
 from apps.deployments.models import Deployment, Release, State, StepState
 from apps.deployments.worker import Worker
@@ -308,6 +309,30 @@ def test_unchanged_migrations_and_static_files_are_carried_over(actor, blog, hos
     assert "builds.carry_static blog" in host.did
     assert "builds.django blog" not in host.did
     assert release.steps.get(name="release").state == StepState.SKIPPED
+
+
+def test_after_a_restore_the_next_release_migrates_and_the_one_after_it_does_not(actor, blog, host, work):
+    host.push(DJANGO_FILES)
+    deploy(actor, blog, work)
+    blog.refresh_from_db()
+    databases.replace(blog.database)
+    for done in ([True], []):
+        host.push({**DJANGO_FILES, "shop/urls.py": f"urlpatterns = {done}\n"})
+        host.works.clear()
+        assert deploy(actor, blog, work).state == State.LIVE
+        assert [work.migrate for work in host.works] == done
+
+
+def test_nothing_is_carried_over_from_a_server_that_is_gone(actor, blog, host, work):
+    """The panel's rows came back from a backup; the files and the database of the release that was live did not."""
+    host.django = DjangoFacts(django="5.2", static_url="/static/", static_files=3)
+    host.push(DJANGO_FILES)
+    deploy(actor, blog, work)
+    host.homes["blog"].clear()
+    host.push({**DJANGO_FILES, "shop/urls.py": "urlpatterns = [1]\n"})
+    host.works.clear()
+    assert deploy(actor, blog, work).state == State.LIVE
+    assert [(work.migrate, work.collectstatic, work.static_from) for work in host.works] == [(True, True, None)]
 
 
 def test_nothing_is_carried_over_where_no_static_file_was_collected(actor, blog, host, work):

@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import tarfile
+import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from webops_host.linux.nginx_parts import Ground, TlsFiles
 from webops_host.linux.platform import Platform
 from webops_host.names import HostName
 from webops_host.runner import Result
-from webops_install import backup, source, uninstall, upgrade
+from webops_install import backup, settings, source, uninstall, upgrade
 from webops_install.errors import SetupError
 from webops_install.journal import Journal
 from webops_install.machine import Machine
@@ -158,6 +159,24 @@ def test_what_is_no_backup_is_refused() -> None:
         add(made, backup.DUMP, b"PGDMP")
     with pytest.raises(SetupError), tarfile.open(fileobj=io.BytesIO(data.getvalue())) as opened:
         list(backup._checked(opened))
+
+
+def test_what_was_decided_elsewhere_comes_along_and_what_tells_of_the_machine_stays() -> None:
+    elsewhere = """
+        [platform]
+        domain = "apps.test"
+        private = ["git.test:443"]
+        addresses = ["192.0.2.1"]
+        ssh_ports = [2222]
+        [limits]
+        memory_mib = 64000
+    """
+    own = '[platform]\ndomain = "x.test"\naddresses = ["192.0.2.7"]\nssh_ports = [22]\n[limits]\nmemory_mib = 1024\n'
+    assert tomllib.loads(settings.moved(elsewhere, own)) == {
+        "platform": {"domain": "apps.test", "private": ["git.test:443"], "addresses": ["192.0.2.7"], "ssh_ports": [22]},
+        "limits": {"memory_mib": 1024},
+    }
+    assert settings.moved(elsewhere, "not TOML") == elsewhere
 
 
 # --- without the panel ---

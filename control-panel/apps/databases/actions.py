@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from django.db.models import F
+
 from apps.core.models import Host as HostRow
 from apps.core.models import Team
 from apps.databases.models import Database, Engine
@@ -38,6 +40,11 @@ def ensure(host: Host, owner: Owner) -> str:
         owner.database = row
         owner.save(update_fields=["database"])
     return url
+
+
+def replace(database: Database) -> None:
+    """Note that all that is in it is about to be replaced: what was done to its tables before says nothing any more."""
+    Database.objects.filter(pk=database.pk).update(generation=F("generation") + 1)
 
 
 def rotate(host: Host, database: Database) -> bool:

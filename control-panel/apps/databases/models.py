@@ -24,7 +24,7 @@ class DatabaseQuerySet(models.QuerySet["Database"]):
 
 class Database(models.Model):
     """One database on one host. `url` holds its credentials and is encrypted. `old_url` is the one before, as long as
-    it still works because something may run with it."""
+    it still works because something may run with it. `generation` counts how often all that is in it was replaced."""
 
     team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="databases")
     host = models.ForeignKey(Host, on_delete=models.PROTECT, related_name="databases")
@@ -32,6 +32,7 @@ class Database(models.Model):
     engine = models.CharField(max_length=10, choices=Engine.choices)
     url = EncryptedTextField()
     old_url = EncryptedTextField(blank=True, default="")
+    generation = models.PositiveIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects: ClassVar[DatabaseQuerySet] = DatabaseQuerySet.as_manager()  # type: ignore[assignment]

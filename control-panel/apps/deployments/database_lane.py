@@ -78,6 +78,7 @@ def take_over(going: Going) -> str:
 
 def restore(going: Going) -> str:
     """Restored beside, then switched; what runs connects anew by itself."""
+    databases.replace(_database(going))
     return _arrived(going.host.databases.restore(_name(going), _dump(going), going.console()))
 
 
@@ -90,10 +91,12 @@ def clone(going: Going) -> str:
     if source.host_id != going.deployment.host_id:
         raise Conflict("The two databases are on different servers.", hint="Download a dump, and upload it there.")
     databases.ensure(going.host, going.deployment)
+    databases.replace(_database(going))
     return _arrived(going.host.databases.clone(_name(going), DeploymentName(source.name), going.console()))
 
 
 def revert(going: Going) -> str:
+    databases.replace(_database(going))
     going.host.databases.revert(_name(going))
     return "The database is the one from before the restore again."
 

@@ -126,8 +126,9 @@ class Unchanged:
     facts: dict[str, Any] | None = None
 
 
-def unchanged_since_live(release: Release, plan: Plan) -> Unchanged:
-    """Compare digests with the release that is live, if its work can be taken over."""
+def unchanged_since_live(host: Host, release: Release, plan: Plan) -> Unchanged:
+    """Compare digests with the release that is live, if its work can be taken over: its files are here still, and its
+    migrations were applied to what is in the database now."""
     live = release.deployment.live
     before = live.plan if live is not None else None
     if live is None or before is None or before.django is None or plan.django is None:
@@ -141,10 +142,15 @@ def unchanged_since_live(release: Release, plan: Plan) -> Unchanged:
     )
     if not same_around or "django" not in live.facts:
         return Unchanged()
+    if live.files not in host.accounts.releases(release.deployment.slug):
+        return Unchanged()
     facts = live.facts["django"]
+    database = release.deployment.database
+    same_database = database is None or live.facts.get("database", 0) == database.generation
+    migrations = bool(plan.django.migrations) and before.django.migrations == plan.django.migrations
     statics = bool(plan.django.statics) and before.django.statics == plan.django.statics
     return Unchanged(
-        migrations=bool(plan.django.migrations) and before.django.migrations == plan.django.migrations,
+        migrations=migrations and same_database,
         statics=statics,
         static_from=live.files if statics and facts.get("static_files") else None,
         facts=facts,

@@ -232,12 +232,14 @@ NOTHING_CHANGED = "no migration or static file changed"
 def _django(run: Run, plan: Plan) -> str:
     """Check, migrate, collectstatic in one process; parts whose inputs are those of the live release are left out."""
     assert plan.django is not None
-    before = looking.unchanged_since_live(run.release, plan)
+    before = looking.unchanged_since_live(run.host, run.release, plan)
     work = DjangoWork(
         migrate=plan.django.migrate and not before.migrations,
         collectstatic=plan.django.collectstatic and not before.statics,
         static_from=before.static_from,
     )
+    if run.deployment.database is not None:
+        run.release.facts["database"] = run.deployment.database.generation
     if before.facts is not None and not work.migrate and not work.collectstatic:
         if before.static_from is not None:
             run.host.builds.carry_static(run.deployment.slug, run.number, before.static_from)

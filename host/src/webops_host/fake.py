@@ -91,6 +91,7 @@ class FakeHost(Ports):
         self.on: dict[str, Callable[[Values], None]] = {}
         self.output: dict[str, bytes] = _bytes(output or {})
         self.django = django or DjangoFacts(django="5.2", static_url="/static/")
+        self.works: list[DjangoWork] = []  # what a release phase was asked to do
         self.pythons = tuple(PythonVersion(version) for version in pythons)
         self.free = 50 << 30
         self.commits: dict[CommitId, tuple[Revision, dict[str, bytes]]] = {}
@@ -258,6 +259,7 @@ class _Builds(_Part):
         self.host.release(runtime.name, runtime.release).files.update(self.host.output)
 
     def django(self, runtime: Runtime, work: DjangoWork, console: Console) -> DjangoFacts:
+        self.host.works.append(work)
         return self.host.django
 
     def carry_static(self, name: DeploymentName, release: int, source: int) -> None:
