@@ -94,8 +94,8 @@ def load(options: argparse.Namespace) -> int:
     absent = [site for site in _sites(entries) if not machine.exists(f"/srv/webops/{site}")]
     if absent:
         talk.say(
-            f"\nNot on this server yet: {', '.join(absent)}. Deploy each of them once, then upload and restore the dumps"
-            " of their databases, and copy the files that they keep (/srv/webops/NAME/shared)."
+            f"\nNot on this server yet: {', '.join(absent)}. Deploy each of them once, then upload and restore the"
+            " dumps of their databases, and copy the files that they keep (/srv/webops/NAME/shared)."
         )
     return status
 
