@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from tests.journeys.broken import DJANGO
+from tests.server.crowd import assert_crowd_is_bounded
 from tests.server.installed import DOMAIN, Installed
 from tests.support.git_server import GitServer, Repository
 from tests.support.waiting import until
@@ -107,6 +108,16 @@ def test_rows_survive_a_release_and_a_variable_reaches_it(installed: Installed, 
     words = installed.page("store").text.split()
     assert words[0] == 'gr"üß$e'
     assert int(words[1]) > before
+
+
+def test_a_django_app_that_hangs_leaves_the_other_sites_room(installed: Installed, shop: Repository) -> None:
+    units = "'wo-store--*-web-1.service'"
+    installed.server.run(f"systemctl kill -s STOP {units}")
+    try:
+        assert_crowd_is_bounded(installed.server, f"store.{DOMAIN}")
+    finally:
+        installed.server.run(f"systemctl kill -s CONT {units}")
+    assert installed.page("store").status_code == 200
 
 
 def test_what_programs_print_is_in_the_panel(installed: Installed, shop: Repository) -> None:
