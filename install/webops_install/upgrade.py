@@ -5,7 +5,8 @@ off. It writes down what it is about to do, takes a dump of the panel's database
 new version. Whatever ends it, systemd then calls `go_back`, which does nothing once the record is gone. After a power
 cut the same happens at the next boot.
 
-Going back is a setup with the old release's own installer, after the dump is put in the database's place.
+Going back is a setup with the old release's own installer, after the dump is put in the database's place, and nginx's
+files, which that installer may not know how to write.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from webops_install.change import write
 from webops_install.errors import SetupError
 from webops_install.journal import Journal
 from webops_install.machine import Machine
-from webops_install.steps import release
+from webops_install.steps import release, web
 from webops_install.steps.release import PYTHON
 
 RECORD = "/var/lib/webops/setup/upgrade.json"
@@ -79,6 +80,7 @@ def begin(machine: Machine, old: str, new: str, talk: Journal) -> None:
     _wait_for_releases(machine, talk)
     _write(machine, Record(old, new))
     machine.run("systemctl", "stop", WORKER, timeout=180)
+    web.keep(machine)
     talk.say("  Taking a dump of the panel's database")
     dump = database.dump(machine, f"before-{new}.dump")
     _write(machine, Record(old, new, str(dump)))
@@ -87,6 +89,7 @@ def begin(machine: Machine, old: str, new: str, talk: Journal) -> None:
 def conclude(machine: Machine, talk: Journal) -> None:
     """It is live and well: from here on nothing leads back by itself."""
     machine.at(RECORD).unlink(missing_ok=True)
+    web.let_go(machine)
     prune(machine, talk)
 
 
@@ -100,10 +103,12 @@ def go_back(machine: Machine, talk: Journal, why: str = "") -> bool:
         machine.asks("systemctl", "stop", unit, timeout=180)
     if record.dump:
         database.restore(machine, Path(record.dump))
+        web.put_back(machine)
     program = RELEASES / record.old / "src/install/webops-admin"
     machine.run(PYTHON, "-I", machine.at(program), "setup", "--going-back", timeout=900)
     write(machine, FAILED, f"{why or 'It was broken off, or did not come up well.'}\n")
     machine.at(RECORD).unlink(missing_ok=True)
+    web.let_go(machine)
     talk.say(f"  {record.old} serves again")
     return True
 

@@ -25,6 +25,8 @@ from webops_install.journal import Journal
 from webops_install.machine import Machine
 from webops_install.steps import web
 
+SITES = "etc/webops/nginx/sites"
+
 
 def checkout(folder: Path) -> Path:
     (folder / "control-panel").mkdir(parents=True)
@@ -99,6 +101,25 @@ def test_going_back_stops_restores_and_sets_up_with_the_old_version(tmp_path: Pa
     assert stopped < restored < back
     assert not (tmp_path / "var/lib/webops/setup/upgrade.json").exists()
     assert not upgrade.go_back(made, quiet())
+
+
+def test_going_back_brings_nginx_files_back_but_none_of_a_site_that_went(tmp_path: Path) -> None:
+    made, _ = upgraded(tmp_path, {"old": "1-a", "new": "2-b", "dump": "/var/backups/webops/panel/before-2-b.dump"})
+    main, stays, goes = (tmp_path / web.FILES[0].lstrip("/"), *(tmp_path / SITES / f"{name}.conf" for name in "ab"))
+    for file in (main, stays, goes):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("old words")
+    web.keep(made)
+    main.write_text("new words")
+    stays.write_text("new words")
+    goes.unlink()
+    (new := stays.with_name("c.conf")).write_text("new words")
+    assert upgrade.go_back(made, quiet())
+    assert (main.read_text(), stays.read_text(), goes.exists(), new.read_text()) == (
+        "old words", "old words", False, "new words",
+    )  # fmt: skip
+    assert made.exists(web.PENDING), "nginx is to read them"
+    assert not made.exists(web.KEPT)
 
 
 def test_a_database_that_was_not_touched_yet_is_left_alone(tmp_path: Path) -> None:

@@ -25,7 +25,11 @@ poll = select.poll()
 for one in crowd:
     poll.register(one, select.POLLIN)
 heard = {{one.fileno(): one for one in crowd}}
-said = [heard[number].recv(4096) for number, _ in poll.poll(5000)]
+said = []
+while ready := poll.poll(5000 if len(said) < {MORE} else 500):
+    for number, _ in ready:
+        poll.unregister(number)
+        said.append(heard[number].recv(4096))
 print(json.dumps([len(said), sorted({{text[:12].decode() for text in said}}), other[:10].decode()]))
 """
 

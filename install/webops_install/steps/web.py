@@ -7,6 +7,7 @@ with whoever has them.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +21,7 @@ from webops_host.linux.renewal import NoUnits
 from webops_host.linux.sites import LinuxSites
 from webops_host.runner import Result
 from webops_install import settings, systemd
-from webops_install.change import Change, file
+from webops_install.change import Change, file, write
 from webops_install.errors import SetupError
 from webops_install.machine import Machine
 from webops_install.step import Setup, Step
@@ -31,6 +32,7 @@ DEFAULT = "/etc/nginx/sites-enabled/default"
 DEFAULT_FILE = "/etc/nginx/sites-available/default"
 DROPPED = "/var/lib/webops/setup/nginx-default"
 PENDING = "/var/lib/webops/setup/nginx"
+KEPT = "/var/lib/webops/setup/nginx-before.json"
 OPEN_FILES = 65536
 """A worker keeps files of many sites open."""
 MAIN = "/etc/nginx/nginx.conf"
@@ -100,6 +102,27 @@ def _texts(setup: Setup) -> dict[str, str]:
     main = nginx_main.text(platform, files, Ground(layout, flavour), defaults=not platform.shares_nginx)
     sites = LinuxSites(layout, platform, NoUnits(), flavour=flavour)
     return {str(nginx_main.file_of(platform)): main, **{str(place): text for place, text in sites.texts().items()}}
+
+
+def keep(machine: Machine) -> None:
+    """Our files and those of the sites, as this version wrote them, for `put_back`."""
+    sites = ServerLayout().nginx_sites
+    places = [*FILES, *(str(sites / name) for name in machine.names(sites))]
+    write(machine, KEPT, json.dumps({place: machine.text(place) for place in places if machine.exists(place)}), 0o600)
+
+
+def put_back(machine: Machine) -> None:
+    """Have the files that were kept again, where there still is one. The setup that follows has nginx read them."""
+    kept: dict[str, str] = json.loads(machine.text(KEPT) or "{}")
+    changed = {place: text for place, text in kept.items() if machine.text(place) not in (None, text)}
+    if changed:
+        machine.at(PENDING).write_text("")
+    for place, text in changed.items():
+        write(machine, place, text)
+
+
+def let_go(machine: Machine) -> None:
+    machine.at(KEPT).unlink(missing_ok=True)
 
 
 def _asked(machine: Machine) -> Callable[..., Result]:
