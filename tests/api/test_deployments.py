@@ -79,7 +79,10 @@ def test_a_taken_name_is_a_conflict_that_does_not_say_whose(as_stranger, blog):
 
 def test_show_tells_what_is_live_and_asks_the_machine(as_viewer, blog, host):
     stories.went_live(blog)
-    assert as_viewer.get("deployments/blog").json()["status"] == "crashed"
+    lost = as_viewer.get("deployments/blog").json()
+    assert (lost["status"], lost["reason"]) == ("crashed", "Its files are not on this server. Deploy it again.")
+    host.release(DeploymentName("blog"), 1).sealed = True
+    assert as_viewer.get("deployments/blog").json()["reason"] == "The web server does not serve it."
     serve(host, "blog")
     shown = as_viewer.get("deployments/blog").json()
     assert (shown["status"], shown["release"], shown["commit"]) == ("running", 1, "c" * 40)

@@ -50,9 +50,10 @@ def of(deployment: Deployment, host: Host) -> Status:
     try:
         units = host.processes.status(deployment.slug)
         address = host.sites.address(deployment.slug)
+        absent = address is None and live.files not in host.accounts.releases(deployment.slug)
     except HostError as error:
         return Status(Condition.UNKNOWN, error.message, at)
-    condition, reason = _condition(deployment, live, units, address)
+    condition, reason = _condition(deployment, live, units, address, absent=absent)
     serving = address.release if address else None
     if open_release is not None and open_release.number and condition is Condition.RUNNING:
         return Status(
@@ -76,13 +77,15 @@ def _without_live(deployment: Deployment, open_release: Release | None, at: date
 
 
 def _condition(
-    deployment: Deployment, live: Release, units: tuple[UnitStatus, ...], address: SiteAddress | None
+    deployment: Deployment, live: Release, units: tuple[UnitStatus, ...], address: SiteAddress | None, *, absent: bool
 ) -> tuple[Condition, str]:
     if deployment.wish == Wish.STOPPED:
         return Condition.STOPPED, "Stopped by a person."
     mine = [unit for unit in units if unit.ref.release == live.files]
     crashed = [unit for unit in mine if unit.state is UnitState.CRASHED]
     web = [unit for unit in mine if unit.ref.kind == "web"]
+    if absent:
+        return Condition.CRASHED, "Its files are not on this server. Deploy it again."
     if address is None:
         return Condition.CRASHED, "The web server does not serve it."
     if live.plan_data and live.plan_data.get("kind") == Kind.STATIC:
