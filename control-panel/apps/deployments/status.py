@@ -11,7 +11,7 @@ from apps.deployments.models import Deployment, Release, State, Wish
 from apps.deployments.plan import Kind
 from webops_host.errors import HostError
 from webops_host.ports import Host
-from webops_host.values import SiteAddress, UnitState, UnitStatus
+from webops_host.values import UnitState, UnitStatus
 
 
 class Condition(enum.StrEnum):
@@ -50,10 +50,11 @@ def of(deployment: Deployment, host: Host) -> Status:
     try:
         units = host.processes.status(deployment.slug)
         address = host.sites.address(deployment.slug)
-        absent = address is None and live.files not in host.accounts.releases(deployment.slug)
+        condition, reason = _unserved(host, live) if address is None else _condition(live, units)
     except HostError as error:
         return Status(Condition.UNKNOWN, error.message, at)
-    condition, reason = _condition(deployment, live, units, address, absent=absent)
+    if deployment.wish == Wish.STOPPED:
+        condition, reason = Condition.STOPPED, "Stopped by a person."
     serving = address.release if address else None
     if open_release is not None and open_release.number and condition is Condition.RUNNING:
         return Status(
@@ -76,18 +77,16 @@ def _without_live(deployment: Deployment, open_release: Release | None, at: date
     return Status(Condition.DRAFT, "Not deployed yet.", at)
 
 
-def _condition(
-    deployment: Deployment, live: Release, units: tuple[UnitStatus, ...], address: SiteAddress | None, *, absent: bool
-) -> tuple[Condition, str]:
-    if deployment.wish == Wish.STOPPED:
-        return Condition.STOPPED, "Stopped by a person."
+def _unserved(host: Host, live: Release) -> tuple[Condition, str]:
+    if live.files in host.accounts.releases(live.deployment.slug):
+        return Condition.CRASHED, "The web server does not serve it."
+    return Condition.CRASHED, "Its files are not on this server. Deploy it again."
+
+
+def _condition(live: Release, units: tuple[UnitStatus, ...]) -> tuple[Condition, str]:
     mine = [unit for unit in units if unit.ref.release == live.files]
     crashed = [unit for unit in mine if unit.state is UnitState.CRASHED]
     web = [unit for unit in mine if unit.ref.kind == "web"]
-    if absent:
-        return Condition.CRASHED, "Its files are not on this server. Deploy it again."
-    if address is None:
-        return Condition.CRASHED, "The web server does not serve it."
     if live.plan_data and live.plan_data.get("kind") == Kind.STATIC:
         return Condition.RUNNING, f"Release {live.number} is served."
     if not web or any(unit.state in (UnitState.CRASHED, UnitState.STOPPED) for unit in web):
