@@ -9,7 +9,7 @@ PYTEST := $(BIN)/python -m pytest
 SCRIPTS = $$(git ls-files -co --exclude-standard '*.sh' .ci/run)
 # Checks look at no data of a panel that was set up here.
 APART := WEBOPS_VAR=$(CURDIR)/.mypy_cache/var
-CORE_TESTS := $(patsubst %,tests/host/test_%.py,activated alarm codec conversations fences fuzz linux_host names pgd \
+CORE_TESTS := $(patsubst %,tests/host/test_%.py,activated alarm codec conversations errors fences fuzz linux_host names pgd \
 	protocol server values)
 # A suite may be empty (pytest's status 5), never failing.
 OR_EMPTY := || [ $$? -eq 5 ]

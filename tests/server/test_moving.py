@@ -27,7 +27,7 @@ class Kept:
 
 
 @pytest.fixture(scope="module")
-def kept(installed: Installed, git_host: GitServer, tmp_path_factory: pytest.TempPathFactory) -> Kept:
+def kept(installed: Installed, git_host: GitServer) -> Kept:
     installed.allow(git_host)
     git_host.repository("team/hello", {"index.html": "hello"})
     git_host.repository("team/shop", APP)
@@ -40,9 +40,7 @@ def kept(installed: Installed, git_host: GitServer, tmp_path_factory: pytest.Tem
     number = installed.call("GET", "databases/shop")["dumps"][0]["id"]
     dump = installed.api.get(f"databases/shop/dumps/{number}").content
     server.run(("webops-admin", "backup", BACKUP), timeout=300)
-    place = tmp_path_factory.mktemp("elsewhere") / "panel.tar.gz"
-    place.write_bytes(Path(f"{server.disk.root}{BACKUP}").read_bytes())
-    found = Kept(place.read_bytes(), dump)
+    found = Kept(Path(f"{server.disk.root}{BACKUP}").read_bytes(), dump)
     server.stop()
     return found
 
