@@ -110,16 +110,6 @@ def test_rows_survive_a_release_and_a_variable_reaches_it(installed: Installed, 
     assert int(words[1]) > before
 
 
-def test_a_django_app_that_hangs_leaves_the_other_sites_room(installed: Installed, shop: Repository) -> None:
-    units = "'wo-store--*-web-1.service'"
-    installed.server.run(f"systemctl kill -s STOP {units}")
-    try:
-        assert_crowd_is_bounded(installed.server, f"store.{DOMAIN}")
-    finally:
-        installed.server.run(f"systemctl kill -s CONT {units}")
-    assert installed.page("store").status_code == 200
-
-
 def test_what_programs_print_is_in_the_panel(installed: Installed, shop: Repository) -> None:
     installed.page("store")
 
@@ -216,6 +206,17 @@ def test_rel_11_a_cancelled_build_leaves_nothing_running(
     assert installed.ended("slow", 1, timeout=60)["state"] == "cancelled"
     assert installed.server.run("pgrep -f 'sleep 987'", check=False).returncode == 1
     assert installed.server.run("systemctl list-units --plain --no-legend 'webops-job-*'").stdout.strip() == ""
+
+
+def test_a_django_app_that_hangs_leaves_the_other_sites_room(installed: Installed, shop: Repository) -> None:
+    """The crowd's requests fill the app's log: what looks at it comes before."""
+    units = "'wo-store--*-web-1.service'"
+    installed.server.run(f"systemctl kill -s STOP {units}")
+    try:
+        assert_crowd_is_bounded(installed.server, f"store.{DOMAIN}")
+    finally:
+        installed.server.run(f"systemctl kill -s CONT {units}")
+    assert installed.page("store").status_code == 200
 
 
 def test_rel_19_a_removed_deployment_leaves_nothing_and_its_name_is_free(
