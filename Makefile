@@ -25,7 +25,7 @@ run:  ## the panel, its worker and the embedded host, on this computer
 	@control-panel/quickstart.sh
 
 test: check  ## every check and every test
-	$(PYTEST) -q -n 2 --dist loadfile -m "not slow and not browser and not server" --ignore tests/shape $(OR_EMPTY)
+	$(PYTEST) -q -n 3 --dist worksteal -m "not slow and not browser and not server" --ignore tests/shape $(OR_EMPTY)
 	$(MAKE) --no-print-directory coverage
 	$(PYTEST) -q -m "slow and not browser and not server" --durations=15 $(OR_EMPTY)
 	$(PYTEST) -q -m "browser" $(OR_EMPTY)

@@ -67,6 +67,8 @@ def test_a_domain_is_kept_and_the_page_says_that_this_computer_has_no_address(ru
 
 def test_nothing_of_a_command_is_left_after_its_deployment(running: Platform) -> None:
     folder = Path(running.var) / "logs/commands"
+    made = running.call("POST", "/deployments/hello/commands", command="echo one")
+    running.call("GET", f"/deployments/hello/commands/{made['number']}?wait=30")
     assert list(folder.iterdir())
     running.call("DELETE", "/deployments/hello?confirm=hello")
     until(lambda: running.api.get("/deployments/hello").status_code == 404, "it to be gone")
