@@ -229,6 +229,14 @@ def test_a_newer_request_supersedes_one_that_waits(actor, blog, work):
     assert (first.state, second.state) == (State.SUPERSEDED, State.LIVE)
 
 
+def test_a_look_leaves_a_release_that_waits_where_it_is(actor, blog, work):
+    waiting = actions.releases.deploy(actor, blog)
+    assert actions.releases.inspect(actor, blog) == waiting
+    work()
+    waiting.refresh_from_db()
+    assert waiting.state == State.LIVE
+
+
 def test_rel_11_a_waiting_release_is_cancelled_at_once(actor, blog, host, work):
     release = actions.releases.deploy(actor, blog)
     actions.releases.cancel(actor, blog)

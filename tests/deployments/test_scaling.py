@@ -13,7 +13,7 @@ from apps.core.access import Actor
 from apps.core.errors import Conflict, Forbidden, Invalid, Missing
 from apps.deployments import actions, looking, running
 from apps.deployments.actions import scaling
-from apps.deployments.models import State
+from apps.deployments.models import Release, ReleaseKind, State
 from apps.deployments.plan import Process
 from webops_host.errors import HostUnreachable
 from webops_host.fake import FakeHost
@@ -37,6 +37,30 @@ def test_a_change_is_a_release_of_the_commit_that_is_live(actor, blog, host):
     assert scaling.scale(actor, blog, copies={"worker": 3}) is None
     assert scaling.scale(actor, blog) is None
     assert blog.releases.count() == 2
+
+
+def test_it_takes_nothing_back_that_goes_live_before_it(actor, blog, host):
+    host.push(FILES)
+    actions.releases.deploy(actor, blog)
+    worker(host).work_once()
+    newest = host.push({**FILES, "new.txt": "new"})
+    waiting = actions.releases.deploy(actor, blog)
+    assert scaling.scale(actor, blog, copies={"worker": 3}) == waiting, "the one that waits takes it along"
+
+    made: list[Release] = []
+    host.on["sources.fetch"] = lambda values: made.append(scaling.scale(actor, blog, copies={"worker": 2}))
+    worker(host).work_once()
+    assert (blog.live.commit, blog.live.trigger) == (newest, "scale")
+    assert [unit.ref.index for unit in running.units(blog.live) if unit.ref.kind == "worker"] == [1, 2]
+
+
+def test_it_is_refused_while_going_back_waits(actor, blog, host):
+    live(blog, host, 1, WITH_WORKER)
+    blog.releases.create(number=2, kind=ReleaseKind.ROLLBACK, state=State.QUEUED)
+    with pytest.raises(Conflict, match="rollback"):
+        scaling.scale(actor, blog, copies={"worker": 3})
+    blog.refresh_from_db()
+    assert blog.overrides == {}
 
 
 def test_it_runs_like_that_afterwards(actor, blog, host):

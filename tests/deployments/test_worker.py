@@ -249,6 +249,29 @@ def test_rel_13_a_worker_does_not_lose_what_it_works_on_when_the_clock_jumps(act
     assert (state(release), release.failure) == (State.LIVE, "")
 
 
+def test_rel_05_how_long_a_release_waited_does_not_count(actor, blog, host):
+    release = actions.releases.deploy(actor, blog)
+    Release.objects.filter(pk=release.pk).update(created_at=now() - timedelta(days=1))
+    ours = worker(host)
+    host.on["sources.fetch"] = lambda values: tend(ours)
+    ours.work_once()
+    assert state(release) == State.LIVE
+
+
+def test_a_release_that_takes_too_long_is_ended_and_says_so(actor, blog, host):
+    release = actions.releases.deploy(actor, blog)
+    ours = Worker(connect=lambda row: host, executor=Inline(), deadline=-1.0)
+    host.on["sources.fetch"] = lambda values: tend(ours)
+    ours.work_once()
+    assert (state(release), release.cause) == (State.CANCELLED, "It took longer than the platform allows.")
+
+
+def tend(ours: Worker) -> None:
+    """What the pulse does, now."""
+    for job in list(ours._jobs.values()):
+        ours._tend(job, renew=True)
+
+
 def test_rel_13_leases_and_deadlines_use_one_clock():
     from tests.shape.tree import PRODUCT, named
 

@@ -42,7 +42,7 @@ def rotate(going: Going) -> str:
         return f"The password is new. Release {waiting.number}, which waits, brings it to what runs."
     try:
         assert going.errand.asked_by is not None
-        made = releases.deploy(Actor(going.errand.asked_by), deployment, ref=live.commit, trigger="rotation")
+        made = releases.follow(Actor(going.errand.asked_by), deployment, trigger="rotation")
     except Refused as error:
         return f"The password is new, and the old one works until the next release. {error.message}"
     return f"The password is new. Release {made.number} brings it to what runs; the old one works until then."

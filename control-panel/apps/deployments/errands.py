@@ -109,6 +109,14 @@ def standing(deployment: Deployment) -> Errand | None:
     return last if last is not None and (last.is_open or last.state == WorkState.FAILED) else None
 
 
+def tell_removal(deployment_id: int, cause: str, hint: str) -> None:
+    """Keep why the deployment could not be removed, for whoever looks at it; the last time counts."""
+    said = {"state": WorkState.FAILED, "outcome": cause[:2000], "hint": hint[:2000], "finished_at": now()}
+    rows = Errand.objects.filter(deployment_id=deployment_id, kind=ErrandKind.REMOVE)
+    if not rows.update(**said) and Deployment.objects.filter(pk=deployment_id).exists():
+        Errand.objects.create(deployment_id=deployment_id, kind=ErrandKind.REMOVE, by_platform=True, **said)
+
+
 def claim(deployment: Deployment) -> Errand | None:
     """Take the oldest waiting errand of a deployment whose lane the caller holds."""
     waiting = deployment.errands.filter(state=WorkState.QUEUED).order_by("pk").values_list("pk", flat=True)

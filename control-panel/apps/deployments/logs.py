@@ -6,9 +6,12 @@ A position is a byte offset in the file, so that a reader resumes exactly where 
 from __future__ import annotations
 
 import json
+import logging
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,9 +20,11 @@ from typing import IO
 from django.conf import settings
 
 from apps.core.clock import now
+from apps.core.lines import UNREACHABLE
 from apps.deployments.hiding import Mask
 from apps.deployments.models import LogLine, Release
 
+log = logging.getLogger("webops.worker")
 LONGEST = 16 * 1024
 TAIL = 60
 
@@ -44,7 +49,8 @@ def command_path(command_id: int) -> Path:
 
 class Writer:
     """Appends lines of a release, or to the file that is named. Secrets, given as exact values, never reach the file.
-    Safe from several threads."""
+    Safe from several threads. A file that can not be written, on a full disk say, stops nobody: the work goes on, and
+    the last lines are kept as rows."""
 
     def __init__(self, release: Release | None, secrets: Iterable[str] = (), *, place: Path | None = None) -> None:
         self._release, self._place = release, place
@@ -64,32 +70,44 @@ class Writer:
         at = now()
         record = json.dumps({"at": at.timestamp(), "step": step, "text": clean}, ensure_ascii=False)
         with self._lock:
+            self._tail.append((self._append(record.encode("utf-8", "replace") + b"\n"), at, step, clean))
+
+    def _append(self, line: bytes) -> int:
+        """Where it was written, whole or not at all; what is not written keeps the next free position."""
+        position = self._tail[-1][0] + 1 if self._tail else 0
+        try:
             if self._file is None:
                 place = self._place or path(self._release.pk if self._release else 0)
                 place.parent.mkdir(parents=True, exist_ok=True, mode=0o770)  # the panel reads what the worker writes
                 self._file = place.open("ab", buffering=0)
-            position = self._file.tell()
-            self._file.write(record.encode("utf-8", "replace") + b"\n")
-            self._tail.append((position, at, step, clean))
+            begins = self._file.seek(0, os.SEEK_END)
+            if self._file.write(line) < len(line):
+                self._file.truncate(begins)
+        except OSError as error:
+            log.warning("a line of a log was not written: %s", error)
+            return position
+        return max(position, begins)
 
     def tail(self, count: int = TAIL, step: str = "") -> list[str]:
         with self._lock:
             return [text for _, _, of, text in self._tail if not step or of == step][-count:]
 
     def close(self) -> None:
-        """Keep the tail as rows. Closing again does nothing."""
+        """Keep the tail as rows, when they can be reached. Closing again does nothing."""
         with self._lock:
-            if self._file is None:
-                return
-            self._file.close()
-            self._file = None
+            if self._file is not None:
+                self._file.close()
+                self._file = None
             if self._release is None:
                 return
             rows = [
                 LogLine(release=self._release, position=position, at=at, step=step, text=text)
                 for position, at, step, text in self._tail
             ]
-        LogLine.objects.bulk_create(rows, ignore_conflicts=True)
+        try:
+            LogLine.objects.bulk_create(rows, ignore_conflicts=True)
+        except UNREACHABLE as error:
+            log.warning("the last lines of a log are not kept as rows: %s", error)
 
     def for_step(self, step: str) -> Callable[[str], None]:
         return lambda text: self.write(step, text)
@@ -116,7 +134,8 @@ def read_file(place: Path, *, after: int = 0, limit: int = 1000, most: int = 64 
         end = position + most
         while len(lines) < limit and position < end and (raw := file.readline()).endswith(b"\n"):
             position += len(raw)
-            record = json.loads(raw)
-            at = datetime.fromtimestamp(record["at"], tz=UTC)
-            lines.append(Line(position, at, record["step"], record["text"]))
+            with suppress(ValueError, KeyError, TypeError):  # what a power cut left of a line
+                record = json.loads(raw)
+                at = datetime.fromtimestamp(record["at"], tz=UTC)
+                lines.append(Line(position, at, record["step"], record["text"]))
     return lines

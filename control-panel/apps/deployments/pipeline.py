@@ -21,7 +21,7 @@ from apps.core.errors import Refused
 from apps.deployments import explain, hiding, steps
 from apps.deployments.logs import Writer
 from apps.deployments.models import Release, ReleaseKind, ReleaseStep, State, StepState
-from apps.deployments.steps import Outcome, Run
+from apps.deployments.steps import Outcome, Run, Unsettled
 from webops_host.errors import Cancelled, HostError, Stale
 from webops_host.ports import Host
 
@@ -51,17 +51,23 @@ POINTS = tuple(f"{name}.{side}" for name, _ in STEPS[ReleaseKind.DEPLOY] for sid
 """Every fault point of a release, in order."""
 
 
+ATTEMPTS = 3
+"""How often a release is begun at most, when workers are stopped meanwhile."""
+
+
 class LeaseLost(Exception):
     """Another worker took the deployment over; this one must leave everything as it is."""
 
 
 @dataclass
 class Signals:
-    """What the worker tells a running release from outside: cancel, or that its lease is gone."""
+    """What the worker tells a running release from outside: cancel, or that its lease is gone. With `again` what is
+    cancelled goes back to those that wait."""
 
     cancel: threading.Event = field(default_factory=threading.Event)
     lost: threading.Event = field(default_factory=threading.Event)
     reason: str = "Cancelled by a person."
+    again: bool = False
 
     def stop(self) -> bool:
         return self.cancel.is_set() or self.lost.is_set()
@@ -77,8 +83,8 @@ def lay_out(release: Release) -> None:
 
 
 def perform(release: Release, host: Host, signals: Signals) -> None:
-    """Take the release, which has been laid out, through its steps and leave it in an end state. Raises LeaseLost and
-    nothing else."""
+    """Take the release, which has been laid out, through its steps and leave it in an end state, or waiting again.
+    Raises LeaseLost, Unsettled, and what the database says when nothing can be recorded: then the reaper goes on."""
     log = Writer(release)
     run = Run(release=release, host=host, log=log, stop=signals.stop)
     try:
@@ -93,9 +99,12 @@ def perform(release: Release, host: Host, signals: Signals) -> None:
             _end(release, State.READY)
     except (LeaseLost, Stale):
         raise LeaseLost from None
+    except Unsettled:
+        raise
     except Cancelled:
         log.write(run.step, signals.reason)
-        _end(release, State.CANCELLED, cause=signals.reason)
+        if not (signals.again and _wait_again(release)):
+            _end(release, State.CANCELLED, cause=signals.reason)
     except Exception as error:  # the outer edge of background work: everything becomes an explained failure
         close_old_connections()  # it may be this one's connection to the database that was cut
         _fail(run, error)
@@ -128,7 +137,7 @@ def _take(run: Run, position: int, name: str, step: Step, signals: Signals) -> N
         faults.point(f"{name}.after")
     except BaseException as error:
         word = "Cancelled" if isinstance(error, Cancelled) else "Failed"
-        if not isinstance(error, (LeaseLost, Stale)):
+        if not isinstance(error, (LeaseLost, Stale, Unsettled)):
             row.update(state=StepState.FAILED, finished_at=now(), note=word)
         raise
     state = StepState.SKIPPED if outcome.skipped else StepState.DONE
@@ -152,6 +161,23 @@ def _fail(run: Run, error: Exception) -> None:
     run.release.evidence = [run.log.masked(line) for line in found.evidence]
     run.release.hint = run.log.masked(found.hint)
     _end(run.release, State.FAILED, cause=run.log.masked(found.cause))
+
+
+def _wait_again(release: Release) -> bool:
+    """Back to those that wait, for the next worker: nothing of it is left. False: it was begun often enough, or a
+    person does not want it any more. One that was asked for meanwhile takes its place."""
+    with transaction.atomic():
+        current = Release.objects.select_for_update().get(pk=release.pk)
+        if current.state != State.RUNNING or current.cancel_requested or current.attempts >= ATTEMPTS:
+            return False
+        if Release.objects.filter(deployment=release.deployment, state=State.QUEUED).exists():
+            current.state, current.finished_at = State.SUPERSEDED, now()
+            current.cause = "A newer release was asked for while the worker was started anew."
+        else:
+            current.state, current.started_at = State.QUEUED, None
+        current.save(update_fields=["state", "started_at", "finished_at", "cause"])
+        current.steps.all().delete()
+    return True
 
 
 def _end(release: Release, state: State, *, cause: str = "") -> None:

@@ -16,7 +16,7 @@ from apps.core import work
 from apps.core.clock import now
 from apps.core.models import Host as HostRow
 from apps.deployments import keeping, running, steps, timers
-from apps.deployments.models import Deployment, Release, ReleaseKind, State, StepState
+from apps.deployments.models import Deployment, Release, ReleaseKind, State, StepState, Wish
 from webops_host.errors import HostError, NotFound
 from webops_host.ports import Host
 
@@ -55,7 +55,7 @@ def settle(release: Release, host: Host) -> None:
     """Bring one abandoned release to an end state, after looking at what serves."""
     if release.state == State.LIVE:
         _tidy(release, host)
-        _note_steps(release, "finished after the worker died")
+        _note_steps(release, "finished later")
         return
     address = host.sites.address(release.deployment.slug)
     switched = (
@@ -67,7 +67,7 @@ def settle(release: Release, host: Host) -> None:
     if switched and address is not None:
         steps.mark_live(release, address.url)
         _tidy(release, host)
-        _note_steps(release, "finished after the worker died")
+        _note_steps(release, "finished later")
         return
     _undo(release, host)
     step = release.steps.exclude(state__in=(StepState.DONE, StepState.SKIPPED)).first()
@@ -75,7 +75,7 @@ def settle(release: Release, host: Host) -> None:
     _note_steps(release, "the worker died here")
     with transaction.atomic():
         release.state, release.finished_at, release.failure = State.FAILED, now(), "worker_died"
-        release.cause = f"The worker died during the step “{name}”."
+        release.cause = f"The worker, or its database, was gone during the step “{name}”."
         release.hint = "Nothing of it is live. Deploy again."
         release.save(update_fields=["state", "finished_at", "failure", "cause", "hint"])
 
@@ -108,10 +108,12 @@ def _serve_before(live: Release | None, host: Host, release: Release) -> None:
 
 
 def _tidy(release: Release, host: Host) -> None:
+    """What `finish` does, of a deployment that a person may have stopped meanwhile."""
     try:
-        running.start(host, release)
+        if release.deployment.wish != Wish.STOPPED:
+            running.start(host, release)
+            timers.arrange(host, release)
         running.remove_other_units(host, release)
-        timers.arrange(host, release)
         keeping.prune(host, release.deployment)
     except NotFound as error:
         log.warning("%s: %s", release, error.message)
@@ -119,6 +121,7 @@ def _tidy(release: Release, host: Host) -> None:
 
 
 def _note_steps(release: Release, note: str) -> None:
-    rows = release.steps.filter(state=StepState.RUNNING)
-    state = StepState.DONE if release.state == State.LIVE else StepState.FAILED
-    rows.update(state=state, note=note, finished_at=now())
+    is_live = release.state == State.LIVE
+    rows = release.steps.exclude(state__in=(StepState.DONE, StepState.SKIPPED))
+    rows = rows if is_live else rows.filter(state=StepState.RUNNING)
+    rows.update(state=StepState.DONE if is_live else StepState.FAILED, note=note, finished_at=now())

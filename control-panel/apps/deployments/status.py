@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from apps.core.clock import now
-from apps.deployments.models import Deployment, Release, State, Wish
+from apps.deployments.models import Deployment, ErrandKind, Release, State, Wish, WorkState
 from apps.deployments.plan import Kind
 from webops_host.errors import HostError
 from webops_host.ports import Host
@@ -43,7 +43,7 @@ def of(deployment: Deployment, host: Host) -> Status:
     """Ask the host. An unreachable host gives UNKNOWN with the reason, never an error."""
     at = now()
     if deployment.wish == Wish.DELETED:
-        return Status(Condition.DELETING, "It is being removed.", at)
+        return Status(Condition.DELETING, _removal(deployment), at)
     open_release, live = deployment.open_release, deployment.live
     if live is None:
         return _without_live(deployment, open_release, at)
@@ -65,6 +65,11 @@ def of(deployment: Deployment, host: Host) -> Status:
             serving,
         )
     return Status(condition, reason, at, units, serving)
+
+
+def _removal(deployment: Deployment) -> str:
+    failed = deployment.errands.filter(kind=ErrandKind.REMOVE, state=WorkState.FAILED).first()
+    return f"It could not be removed yet: {failed.outcome}" if failed is not None else "It is being removed."
 
 
 def _without_live(deployment: Deployment, open_release: Release | None, at: datetime) -> Status:

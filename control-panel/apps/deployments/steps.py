@@ -15,6 +15,7 @@ from django.db import transaction
 
 from apps.core.checks import is_loopback
 from apps.core.clock import now
+from apps.core.lines import UNREACHABLE
 from apps.databases import actions as databases
 from apps.deployments import environment, hiding, keeping, looking, repositories, running, sites, timers
 from apps.deployments.logs import Writer
@@ -24,7 +25,7 @@ from webops_host import codec
 from webops_host.errors import DiskFull, HostError, NotReady, Stale
 from webops_host.names import CommitId, VariableKey
 from webops_host.ports import Host
-from webops_host.values import Console, DjangoWork, UnitRef
+from webops_host.values import Console, DjangoWork, Site, UnitRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,11 @@ class Run:
             act()
         except HostError as error:
             self.say(f"Could not tidy up: {error.message}")
+
+
+class Unsettled(Exception):
+    """Which release serves could not be learned just now. Whoever comes next has to look at the host before anything is
+    removed: what is to be undone may be what visitors see."""
 
 
 class Refused(HostError):
@@ -288,25 +294,51 @@ def _show_output(run: Run, ref: UnitRef) -> None:
 
 
 def switch(run: Run) -> Outcome:
-    """Going live: one atomic switch on the host, then the rows say the same."""
+    """Going live: one atomic switch on the host, then the rows say the same, and nothing is undone any more. Raises
+    Unsettled when the rows can not be reached in between."""
     before = run.deployment.live
-    if before is not None:
-        run.promise(partial(_switch_back, run, before))
-    else:
-        run.promise(partial(run.host.sites.unpublish, run.deployment.slug))
+    run.undo.callback(
+        _switch_back,
+        run,
+        running.site(before) if before is not None else None,
+        [unit.ref for unit in running.units(run.release) if unit.serves],
+    )
     address = run.host.sites.publish(running.site(run.release))
-    mark_live(run.release, address.url)
+    try:
+        mark_live(run.release, address.url)
+    except UNREACHABLE as error:
+        run.undo.pop_all()
+        raise Unsettled(f"{run.release} was switched to, and the rows may not say so") from error
+    run.undo.pop_all()
     run.say(f"Live at {address.url}")
     return Outcome(f"live at {address.url}")
 
 
-def _switch_back(run: Run, before: Release) -> None:
-    if run.deployment.releases.filter(pk=run.release.pk, state=State.LIVE).exists():
-        return
-    run.host.sites.publish(running.site(before))
-    for unit in running.units(run.release):
-        if unit.serves:
-            run.host.sites.drain(unit.ref, running.DRAIN_SECONDS)
+def _switch_back(run: Run, before: Site | None, candidate: list[UnitRef]) -> None:
+    """Serve what was served before. It asks no row: the rows may be what is away. The undo ends here, with Unsettled,
+    when visitors may still be with the candidate."""
+    sites, name = run.host.sites, run.deployment.slug
+    try:
+        if before is None:
+            sites.unpublish(name)
+        else:
+            sites.publish(before)
+            for ref in candidate:
+                sites.drain(ref, running.DRAIN_SECONDS)
+    except HostError as error:
+        if _may_serve(run):
+            run.undo.pop_all()
+            raise Unsettled(f"{run.release} could not be switched back: {error.message}") from error
+        run.say(f"Could not tidy up: {error.message}")
+
+
+def _may_serve(run: Run) -> bool:
+    """Whether the site is that of this release, for all that can be learned."""
+    try:
+        address = run.host.sites.address(run.deployment.slug)
+    except HostError:
+        return True
+    return address is not None and address.release == run.number
 
 
 def mark_live(release: Release, url: str) -> None:
@@ -328,7 +360,6 @@ def mark_live(release: Release, url: str) -> None:
 def finish(run: Run) -> Outcome:
     """Start the other processes, drain and stop the old ones, forget releases beyond what is kept. Live already:
     what fails here is noted and does not undo anything."""
-    run.undo.pop_all()
     for unit in running.units(run.release):
         if not unit.serves:
             run.host.processes.install(unit)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -35,6 +36,10 @@ LOOK_SECONDS_WITH_QUEUE = 10.0
 PULSE_SECONDS = 0.25
 RENEW_EVERY = 16  # pulses: a lease of 20 s is renewed every 4 s
 REAP_SECONDS = 15.0
+DEADLINE = 3600.0
+"""Seconds that a release may take from when it begins; how long it waited does not count, nor a clock that jumps."""
+REST = 30.0
+"""Seconds until a removal that failed is tried again: others have their turn meanwhile."""
 ERRANDS = 4
 """How many short errands go on at once, beside the releases: nobody waits with a switch for somebody else's build."""
 
@@ -48,10 +53,13 @@ class Job:
     signals: pipeline.Signals = field(default_factory=pipeline.Signals)
     release_id: int | None = None
     is_errand: bool = False
+    is_removal: bool = False
+    since: float = field(default_factory=time.monotonic)
 
 
 class Worker:
-    """`run` until `stop` is called. Stopping lets running releases go on for their next worker: their leases end."""
+    """`run` until `stop` is called. Stopping ends what runs: releases and errands wait for the next worker, commands
+    are over. A release may take `deadline` seconds, and a removal that failed rests for `rest`."""
 
     def __init__(
         self,
@@ -61,11 +69,14 @@ class Worker:
         executor: Executor | None = None,
         bell: Bell | None = None,
         look_seconds: float = LOOK_SECONDS,
+        deadline: float = DEADLINE,
+        rest: float = REST,
     ) -> None:
         self.owner = work.new_owner()
         self.host = settings.ENV.host
         self._bell = bell or FlagBell()
-        self._look_seconds = look_seconds
+        self._look_seconds, self._deadline, self._rest = look_seconds, deadline, rest
+        self._resting: dict[int, float] = {}
         self._connect = connect
         self._executor = executor
         self._pool = executor or ThreadPoolExecutor(concurrency + ERRANDS, thread_name_prefix="lane")
@@ -99,10 +110,10 @@ class Worker:
         return not self._jobs
 
     def stop(self) -> None:
-        """End: nothing new is taken, and what runs is cancelled as by a restart. Safe in a signal handler."""
+        """End: nothing new is taken, and what runs is ended. Safe in a signal handler."""
         self._stopping.set()
         for job in list(self._jobs.values()):
-            job.signals.reason = "The worker was stopped."
+            job.signals.reason, job.signals.again = "The worker was stopped.", True
             job.signals.cancel.set()
         self._busy.set()
         self._bell.ring()
@@ -193,7 +204,7 @@ class Worker:
     def _take(self, deployment_id: int) -> None:
         """Claim the lane with what waits in it, and start a thread for it."""
         lane = Deployment.objects.filter(pk=deployment_id)
-        if deployment_id in self._jobs:
+        if deployment_id in self._jobs or self._resting.get(deployment_id, 0.0) > time.monotonic():
             return
         with transaction.atomic():  # one, so that the disk is waited for once
             if not work.claim(lane, self.owner):
@@ -214,6 +225,7 @@ class Worker:
     def _claimed(self, deployment: Deployment, job: Job) -> Callable[[], None] | None:
         host = self._connect(deployment.host).fenced(deployment.slug, job.fence)
         if deployment.wish == Wish.DELETED:
+            job.is_removal = True
             return lambda: removal.remove(deployment, host)
         errand = errands.claim(deployment)
         if errand is not None:
@@ -226,7 +238,8 @@ class Worker:
         if releases.hold_back(release):
             return None
         waiting = Release.objects.filter(pk=release.pk, state=State.QUEUED)
-        if not waiting.update(state=State.RUNNING, started_at=now(), attempts=F("attempts") + 1):
+        ref = releases.ref_now(release)
+        if not waiting.update(state=State.RUNNING, started_at=now(), attempts=F("attempts") + 1, ref=ref):
             return None
         release.refresh_from_db()
         release.deployment = deployment
@@ -238,12 +251,15 @@ class Worker:
         """One claimed piece of work, from start to the end of its lease."""
         try:
             act()
+            self._resting.pop(job.deployment_id, None)
         except (pipeline.LeaseLost, Stale):
             log.warning("deployment %s was taken over by another worker", job.deployment_id)
         except HostError as error:
             log.warning("deployment %s: %s %s", job.deployment_id, error.message, error.hint)
+            self._rest_from(job, error.message, error.hint)
         except Exception:  # the outer edge of a task
             log.exception("work on deployment %s failed", job.deployment_id)
+            self._rest_from(job, "It failed inside WebOps.", "The worker's log says more.")
         finally:
             with self._lock:
                 self._jobs.pop(job.deployment_id, None)
@@ -251,6 +267,12 @@ class Worker:
                     self._busy.clear()
             self._give_back(job)
             self._bell.ring()
+
+    def _rest_from(self, job: Job, cause: str, hint: str) -> None:
+        """A removal that failed lets others go first, and says why."""
+        if job.is_removal:
+            self._resting[job.deployment_id] = time.monotonic() + self._rest
+            errands.tell_removal(job.deployment_id, cause, hint)
 
     def _give_back(self, job: Job) -> None:
         """End the lease, over a connection of now: the work's own may have been cut, and would be the next work's."""
@@ -294,12 +316,8 @@ class Worker:
             job.signals.lost.set()
         if job.release_id is None or job.signals.cancel.is_set():
             return
-        row = Release.objects.filter(pk=job.release_id).values_list("cancel_requested", "deadline_at").first()
-        if row is None:
-            return
-        cancel, deadline = row
-        if deadline is not None and deadline < now():
+        if time.monotonic() - job.since > self._deadline:
             job.signals.reason = "It took longer than the platform allows."
-            cancel = True
-        if cancel:
+            job.signals.cancel.set()
+        elif Release.objects.filter(pk=job.release_id, cancel_requested=True).exists():
             job.signals.cancel.set()

@@ -10,7 +10,7 @@ from apps.core.clock import now
 from apps.core.errors import Conflict, Invalid
 from apps.deployments import domains, errands, sites
 from apps.deployments.actions import releases
-from apps.deployments.models import Deployment, DomainName, Errand, ErrandKind, ReleaseKind, State, Wish
+from apps.deployments.models import Deployment, DomainName, Errand, ErrandKind, Wish
 from apps.deployments.plan import Kind
 from webops_host.names import Domain
 from webops_host.site_options import WwwRule
@@ -100,11 +100,10 @@ def _follow(actor: Actor, deployment: Deployment) -> None:
     that is live, with the names of now; a static site needs none."""
     errands.ask(actor, deployment, ErrandKind.PUBLISH)
     live = deployment.live
-    waits = deployment.releases.filter(state=State.QUEUED).exclude(kind=ReleaseKind.INSPECT).exists()
-    if live is None or deployment.wish != Wish.UP or waits:
+    if live is None or deployment.wish != Wish.UP:
         return
     if live.plan is not None and live.plan.kind is not Kind.STATIC and actor.may(Capability.DEPLOY, deployment.team):
-        releases.deploy(actor, deployment, ref=live.commit, trigger="domains")
+        releases.follow(actor, deployment, trigger="domains")
 
 
 def _next_primary(deployment: Deployment) -> None:

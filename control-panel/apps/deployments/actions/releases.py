@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Max
+from django.db.models import Max, Q
 
 from apps.core import access, audit, queue
 from apps.core.access import Actor, Capability
@@ -16,7 +15,8 @@ from apps.deployments.models import OPEN, Deployment, Release, ReleaseKind, Stat
 from webops_host.errors import BadValue
 from webops_host.names import GitRef
 
-DEADLINE = timedelta(minutes=60)
+FOLLOWING = ("scale", "domains", "rotation")
+"""Triggers of releases that bring a change of the settings to what is live, whatever commit that is by then."""
 
 
 class AlreadyLive(Conflict):
@@ -33,7 +33,7 @@ class NotOpen(Conflict):
 
 def inspect(actor: Actor, deployment: Deployment, *, trigger: str = "page") -> Release:
     """Look at the repository and decide how it would be built and run; nothing of it runs.
-    A look that is still open is returned again."""
+    A look that is still open is returned again, and so is a release that waits: it looks, too."""
     access.require(actor, Capability.CONFIGURE, deployment.team)
     return _queue(actor, deployment, kind=ReleaseKind.INSPECT, ref=deployment.ref, trigger=trigger)
 
@@ -47,6 +47,31 @@ def deploy(actor: Actor, deployment: Deployment, *, ref: str = "", trigger: str 
     except BadValue as error:
         raise Invalid.of("ref", error) from None
     return _queue(actor, deployment, kind=ReleaseKind.DEPLOY, ref=wanted, trigger=trigger)
+
+
+def follow(actor: Actor, deployment: Deployment, *, trigger: str) -> Release:
+    """Have what is live follow a change of the settings, by a release of its commit; one that waits already will do.
+    Raises Conflict when nothing is live."""
+    access.require(actor, Capability.DEPLOY, deployment.team)
+    _refuse_deleted(deployment)
+    live = deployment.live
+    if live is None:
+        raise Conflict("Nothing is live.", hint="It applies with the first release.")
+    waiting = deployment.releases.filter(state=State.QUEUED).exclude(kind=ReleaseKind.INSPECT).first()
+    return waiting or _queue(actor, deployment, kind=ReleaseKind.DEPLOY, ref=live.commit, trigger=trigger)
+
+
+def refuse_before_rollback(deployment: Deployment) -> None:
+    """Raises Conflict when going back waits: it would come with the settings of the release gone back to."""
+    if deployment.releases.filter(state=State.QUEUED, kind=ReleaseKind.ROLLBACK).exists():
+        raise Conflict("A rollback waits, which would undo this.", hint="Wait until it is over, or cancel it.")
+
+
+def ref_now(release: Release) -> str:
+    """What a waiting release is a release of, now that it begins: one that follows a change is of what is live, not of
+    what was live when it was asked for."""
+    live = release.deployment.live
+    return live.commit if release.trigger in FOLLOWING and live is not None else release.ref
 
 
 def rollback(actor: Actor, deployment: Deployment, *, number: int | None = None, trigger: str = "page") -> Release:
@@ -123,7 +148,7 @@ def _queue(
     try:
         with transaction.atomic():
             waiting = deployment.releases.filter(state=State.QUEUED)
-            if kind == ReleaseKind.INSPECT and (same := deployment.releases.filter(kind=kind, state__in=OPEN).first()):
+            if kind == ReleaseKind.INSPECT and (same := _that_looks(deployment)) is not None:
                 return same
             waiting.update(
                 state=State.SUPERSEDED, finished_at=now(), cause="A newer release was asked for before this began."
@@ -138,7 +163,6 @@ def _queue(
                 **(_carried(back_to) if back_to else {"files": number}),
                 triggered_by=actor.user,
                 trigger=trigger,
-                deadline_at=now() + DEADLINE,
             )
             if kind != ReleaseKind.INSPECT:
                 audit.record(
@@ -148,6 +172,12 @@ def _queue(
     except IntegrityError:
         raise Conflict("Somebody else asked at the same moment.", hint="Look at the newest release.") from None
     return release
+
+
+def _that_looks(deployment: Deployment) -> Release | None:
+    """A look that is open, or else a release that will look when it begins."""
+    looks = Q(kind=ReleaseKind.INSPECT, state__in=OPEN) | Q(state=State.QUEUED)
+    return deployment.releases.filter(looks).order_by("-kind").first()
 
 
 def _carried(target: Release) -> dict[str, Any]:

@@ -81,6 +81,7 @@ def scale(
     live = deployment.live
     if live is None:
         raise Conflict(f"{deployment} has no live release.", hint="Deploy it first.", code="nothing_live")
+    releases.refuse_before_rollback(deployment)
     now = standing(deployment)
     wanted = dict(deployment.overrides)
     wanted["counts"] = {**wanted.get("counts", {}), **_copies(now, copies or {})}
@@ -99,7 +100,7 @@ def _apply(actor: Actor, deployment: Deployment, live: Release, checked: dict[st
     kept = ("counts", "workers", "memory_mib", "cpu_percent", "tasks")
     detail = {name: checked[name] for name in kept if name in checked}
     audit.record(actor, "deployment.scale", team=deployment.team, target=deployment.name, **detail)
-    return releases.deploy(actor, deployment, ref=live.commit, trigger="scale")
+    return releases.follow(actor, deployment, trigger="scale")
 
 
 def _copies(now: Standing, wanted: Mapping[str, int]) -> dict[str, int]:

@@ -159,7 +159,6 @@ class Release(models.Model):
     trigger = models.CharField(max_length=20, default="page")
     attempts = models.PositiveSmallIntegerField(default=0)
     cancel_requested = models.BooleanField(default=False)
-    deadline_at = models.DateTimeField(null=True)
     failure = models.CharField(max_length=40, blank=True)
     cause = models.TextField(blank=True)
     evidence = models.JSONField(default=list)

@@ -37,6 +37,7 @@ class ErrandKind(models.TextChoices):
     REVERT = "revert", "Go back to the database from before"
     CONFIRM = "confirm", "Remove the database from before"
     DISCARD = "discard", "Remove a dump"
+    REMOVE = "remove", "Remove the deployment"
 
 
 class Errand(models.Model):
