@@ -44,7 +44,12 @@ class Shop:
 
     def live(self, number: int) -> None:
         """It gets there, as fast as a recovery must."""
-        self.installed.live(self.name, number, timeout=RECOVERY)
+        try:
+            self.installed.live(self.name, number, timeout=RECOVERY)
+        except AssertionError as error:
+            words = ("journalctl", "-b", "-u", "webops-hostd.service", "-n", "60", "-o", "cat", "--no-pager")
+            error.add_note(self.server.run(words).stdout)
+            raise
 
     def step(self, number: int, name: str) -> str:
         steps = self.installed.release(self.name, number)["steps"]
