@@ -11,6 +11,7 @@ from webops_host.errors import BadValue
 from webops_host.linux import platform
 from webops_host.linux.platform import Platform
 from webops_install.answers import Answers
+from webops_install.errors import SetupError
 from webops_install.machine import Machine
 
 HOST = "/etc/webops/host.toml"
@@ -21,15 +22,19 @@ OF_THE_SERVER = ("addresses", "ssh_ports", "shares_nginx")
 
 
 def read_host(machine: Machine) -> dict[str, Any]:
-    """The tables of host.toml; none when it is not there or can not be read."""
-    try:
-        return tomllib.loads(machine.text(HOST) or "")
-    except tomllib.TOMLDecodeError:
+    """The tables of host.toml; none when it is not there. Raises SetupError when it is there and wrong: what it says
+    is nothing to guess."""
+    if not machine.exists(HOST):
         return {}
+    try:
+        platform_of(machine)
+        return platform.tables(machine.text(HOST) or "")
+    except BadValue as error:
+        raise SetupError(error.message, hint=f"{error.hint} Mend it, then run this again.") from None
 
 
 def told_before(machine: Machine) -> dict[str, str]:
-    """What an earlier run was told, as answers."""
+    """What an earlier run was told, as answers. Raises SetupError when that can not be read."""
     known = read_host(machine).get("platform", {})
     texts = {
         "domain": known.get("domain", ""),
@@ -81,7 +86,7 @@ def _rendered(table: Mapping[str, Any], limits: Mapping[str, int]) -> str:
     ]
     lines += [f"{name} = {json.dumps(value)}" for name, value in table.items()]
     lines += ["", "# The most that a deployment may be given.", "[limits]"]
-    lines += [f"{name} = {value}" for name, value in limits.items()]
+    lines += [f"{name} = {json.dumps(value)}" for name, value in limits.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -89,12 +94,12 @@ def same_platform(first: str | None, second: str) -> bool:
     """Whether two files say the same, whatever their comments."""
     try:
         return first is not None and _platform(first) == _platform(second)
-    except (BadValue, tomllib.TOMLDecodeError):
+    except BadValue:
         return False
 
 
 def _platform(text: str) -> Platform:
-    return platform.parse(tomllib.loads(text))
+    return platform.parse(platform.tables(text))
 
 
 def platform_of(machine: Machine) -> Platform:

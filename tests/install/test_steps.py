@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import stat
 from pathlib import Path
@@ -97,6 +98,34 @@ def test_what_an_administrator_added_stays(tmp_path: Path) -> None:
     assert "WEBOPS_CONCURRENCY=4" in place.read_text()
     assert host.read_text().startswith("# mine")
     assert "tasks = 99" in host.read_text()
+
+
+@pytest.mark.parametrize(
+    ("was", "typed", "says"),
+    [
+        ('domain = "apps.test"', 'domain = "apps.test', "line 3"),
+        ("memory_mib = 1536", 'memory_mib = "1536 MiB"', "'1536 MiB' is not a limit"),
+        ("private = []", 'private = ["git.test"]', "private: 'git.test' is not a destination"),
+    ],
+    ids=["no TOML", "limit", "place"],
+)
+def test_decisions_that_can_not_be_read_are_refused_and_stay_as_they_are(
+    tmp_path: Path, was: str, typed: str, says: str
+) -> None:
+    made, _ = setup(tmp_path)
+    engine.run(GROUPS, made, quiet())
+    host, panel = tmp_path / "etc/webops/host.toml", tmp_path / "etc/webops/panel.env"
+    assert was in host.read_text()
+    host.write_text(host.read_text().replace(was, typed))
+    before = host.read_bytes(), panel.read_bytes()
+    other, _ = setup(tmp_path / "other", domain="other.test", panel="panel.other.test")
+
+    with pytest.raises(SetupError, match=f"/etc/webops/host.toml.*{says}") as refused:
+        settings.told_before(made.machine)
+    assert "Mend it" in refused.value.hint
+    with pytest.raises(SetupError, match=says):
+        engine.run(((decisions.STEP,),), dataclasses.replace(made, answers=other.answers), quiet())
+    assert (host.read_bytes(), panel.read_bytes()) == before
 
 
 def test_only_packages_that_were_missing_count_as_ours(tmp_path: Path) -> None:
