@@ -14,12 +14,12 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from webops_host.errors import BadValue
-from webops_host.linux.platform import LETS_ENCRYPT, Destination
+from webops_host.linux.platform import LETS_ENCRYPT, Destination, OpenPort
 from webops_host.names import HostName
 from webops_install.errors import SetupError
 
 PREFIX = "WEBOPS_"
-NAMES = ("domain", "panel", "email", "acme_server", "acme_ca", "addresses", "private", "ssh_ports")
+NAMES = ("domain", "panel", "email", "acme_server", "acme_ca", "addresses", "private", "ssh_ports", "open_ports")
 PACKAGE_SETTING = re.compile(
     r"(UV|PIP|NPM|npm_config)_[A-Za-z0-9_]+|(https?|no|all|HTTPS?|NO|ALL)_(proxy|PROXY)"
     r"|SSL_CERT_(FILE|DIR)|NODE_EXTRA_CA_CERTS|GIT_SSL_CAINFO|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE"
@@ -39,6 +39,7 @@ class Answers:
     addresses: tuple[str, ...] = ()
     private: tuple[str, ...] = ()
     ssh_ports: tuple[int, ...] = ()
+    open_ports: tuple[str, ...] = ()
     packages: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -115,6 +116,7 @@ def parse(told: Told, found: Sequence[str]) -> Answers:
             addresses=addresses,
             private=tuple(_destination(text) for text in words(told.get("private", ""))),
             ssh_ports=tuple(_port(text) for text in words(told.get("ssh_ports", ""))),
+            open_ports=tuple(str(OpenPort.parse(text)) for text in words(told.get("open_ports", ""))),
             packages=package_settings(told),
         )
     except BadValue as error:

@@ -83,6 +83,8 @@ def _setup(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--address", dest="addresses", action="append", help=address)
     private = "a place on a private network that fetches and builds may reach; may be repeated"
     parser.add_argument("--private", metavar="HOST:PORT", action="append", help=private)
+    door = "where something else on this server is reached from outside, such as 8443/tcp; may be repeated"
+    parser.add_argument("--open-port", dest="open_ports", metavar="PORT/PROTOCOL", action="append", help=door)
     parser.set_defaults(run=install.run)
 
 

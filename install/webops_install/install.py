@@ -148,6 +148,7 @@ def _look(setup: Setup, talk: Journal, *, is_root: bool) -> None:
         now=time.time(),
         is_root=is_root,
         is_booted=setup.machine.exists("/run/systemd/system"),
+        ssh_ports=setup.ssh_ports,
     )
     found = preflight.findings(setup.machine, look)
     for finding in found:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from webops_host.linux.uids import UIDS
 from webops_install.answers import Answers
 from webops_install.facts import Facts
 from webops_install.listening import Listener
@@ -15,6 +16,7 @@ LEAST_MEMORY_MIB, GOOD_MEMORY_MIB = 460, 900
 LEAST_DISK_MIB, GOOD_DISK_MIB = 3000, 8000
 ARCHITECTURES = ("x86_64", "aarch64")
 OUR_SERVER = "nginx"
+WEB, DHCP = ("80/tcp", "443/tcp"), ("68/udp", "546/udp")
 DEBIAN_DEFAULT = "/etc/nginx/sites-enabled/default"
 
 
@@ -39,6 +41,7 @@ class Look:
     now: float
     is_root: bool
     is_booted: bool
+    ssh_ports: tuple[int, ...] = (22,)
 
 
 def findings(machine: Machine, look: Look) -> list[Finding]:
@@ -46,6 +49,7 @@ def findings(machine: Machine, look: Look) -> list[Finding]:
         *_system(look),
         *_size(look.facts),
         *_ports(look),
+        *_closed(look),
         *_names(look),
         *_clock(machine, look),
         *_web_server(machine),
@@ -88,11 +92,27 @@ def _size(facts: Facts) -> Iterator[Finding]:
 
 def _ports(look: Look) -> Iterator[Finding]:
     for listener in look.listeners:
-        if listener.port in (80, 443) and listener.program != OUR_SERVER:
+        if listener.door in WEB and listener.program != OUR_SERVER:
             yield Finding(
                 f"Port {listener.port} is in use by {listener.program} (process {listener.pid}).",
                 "Visitors come in there. Stop and disable that program, then run this again.",
                 stops=True,
+            )
+
+
+def _closed(look: Look) -> Iterator[Finding]:
+    """What is not reached any more behind the firewall. Deployments never are: the web server leads to them."""
+    is_open = {*WEB, *DHCP, *(f"{port}/tcp" for port in look.ssh_ports), *look.answers.open_ports}
+    shut = {
+        listener.door: listener.program
+        for listener in look.listeners
+        if not listener.is_local and not UIDS[0] <= listener.uid <= UIDS[1]
+    }
+    for door, program in shut.items():
+        if door not in is_open:
+            yield Finding(
+                f"The firewall closes {door} to the outside, where {program} listens.",
+                f"To leave it open: --open-port {door} beside others to open, or open_ports in host.toml.",
             )
 
 

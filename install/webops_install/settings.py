@@ -17,7 +17,7 @@ from webops_install.machine import Machine
 HOST = "/etc/webops/host.toml"
 PACKAGES = "/etc/webops/packages.env"
 PANEL = "/etc/webops/panel.env"
-OF_THE_SERVER = ("addresses", "ssh_ports", "shares_nginx")
+OF_THE_SERVER = ("addresses", "ssh_ports", "open_ports", "shares_nginx")
 """Keys that tell of the machine, where the others tell what is wanted of it."""
 
 
@@ -45,6 +45,7 @@ def told_before(machine: Machine) -> dict[str, str]:
         "addresses": ",".join(known.get("addresses", ())),
         "private": ",".join(known.get("private", ())),
         "ssh_ports": ",".join(map(str, known.get("ssh_ports", ()))),
+        "open_ports": ",".join(known.get("open_ports", ())),
     }
     told = {name: text for name, text in texts.items() if text}
     return {**told, **read_environment(machine.text(PACKAGES) or "")}
@@ -62,6 +63,7 @@ def render_host(
         "acme_ca": answers.acme_ca,
         "private": list(answers.private),
         "ssh_ports": list(ssh_ports),
+        "open_ports": list(answers.open_ports),
         "addresses": list(answers.addresses),
         "shares_nginx": shares_nginx,
     }

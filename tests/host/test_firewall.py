@@ -13,7 +13,7 @@ import pytest
 from tests.host.test_addresses import CLASSES, PUBLIC, SPELLINGS
 
 from webops_host.errors import BadValue
-from webops_host.linux import firewall, firewall_load, resolvers, ssh_ports
+from webops_host.linux import firewall, firewall_load, platform, resolvers, ssh_ports
 from webops_host.linux.firewall import Rules
 from webops_host.linux.platform import Destination
 
@@ -22,6 +22,8 @@ RULES = Rules(
     private=((ipaddress.ip_address("10.1.2.3"), 8443), (ipaddress.ip_address("fd00::7"), 443)),
     own_ports=((20010, 31000), (20011, 31001)),
     ssh_ports=(22, 2222),
+    tcp_ports=(8443, 443),
+    udp_ports=(51820,),
     ours=(998, 997),
 )
 SETS = """\
@@ -30,7 +32,8 @@ SETS = """\
 	set resolvers_v6 { type ipv6_addr; elements = { fe80::1 } }
 	set private_v6 { type ipv6_addr . inet_service; elements = { fd00::7 . 443 } }
 	set own_ports { type uid . inet_service; elements = { 20010 . 31000, 20011 . 31001 } }
-	set open_ports { type inet_service; elements = { 22, 80, 443, 2222 } }
+	set open_ports { type inet_service; elements = { 22, 80, 443, 2222, 8443 } }
+	set open_udp_ports { type inet_service; elements = { 51820 } }
 """
 WALL = """\
 	chain output {
@@ -45,6 +48,8 @@ WALL = """\
 	chain wall {
 		tcp flags & (fin | syn | rst | ack) == (syn | ack) meta skuid . tcp sport != @own_ports \
 counter name serving drop
+		oifname != "lo" tcp flags & (fin | syn | rst | ack) == (syn | ack) counter name serving drop
+		oifname != "lo" meta l4proto udp ct direction reply counter name serving drop
 		ct state established,related counter accept
 		meta l4proto { tcp, udp } ip daddr @resolvers_v4 th dport 53 counter accept
 		meta l4proto { tcp, udp } ip6 daddr @resolvers_v6 th dport 53 counter accept
@@ -141,6 +146,12 @@ def test_private_places_by_all_their_addresses_and_unknown_ones_stay_closed():
     places = [Destination("git.internal", 8443), Destination("gone.internal", 443)]
     found = [(str(address), port) for address, port in firewall_load.resolved(places, resolver)]
     assert found == [("10.1.2.3", 8443), ("fd00::7", 8443)]
+
+
+def test_the_ports_that_were_decided_are_open_by_their_protocols():
+    decided = {"platform": {"domain": "apps.test", "open_ports": ["8443/tcp", "51820/udp", "53/tcp", "53/udp"]}}
+    rules = firewall_load.facts(platform.parse(decided))
+    assert (rules.tcp_ports, rules.udp_ports) == ((8443, 53), (51820, 53))
 
 
 def test_reserved_ports_are_read_from_hostds_record():

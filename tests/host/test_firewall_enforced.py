@@ -62,11 +62,11 @@ def walled(server: Space) -> Space:
     return server
 
 
-def load(server: Space) -> None:
+def load(server: Space, *, tcp_ports: tuple[int, ...] = (), udp_ports: tuple[int, ...] = ()) -> None:
     ours = ((APP, OWN), (OTHER_APP, OTHERS))
     resolvers = (ipaddress.ip_address("10.1.2.3"), ipaddress.ip_address("fd77::1"))
     rules = Rules(
-        resolvers, ((ipaddress.ip_address(PRIVATE[0]), PRIVATE[1]),), ours, ssh_ports=(22, 2222), ours=(PANEL,)
+        resolvers, ((ipaddress.ip_address(PRIVATE[0]), PRIVATE[1]),), ours, (22, 2222), tcp_ports, udp_ports, (PANEL,)
     )
     command = firewall.load(firewall.render(rules))
     server.run("nft", *command.argv[1:], stdin=command.stdin.decode())
@@ -173,6 +173,32 @@ def test_net_02_from_outside_only_the_web_and_ssh_are_reached(server: Space, wor
         load(server)
         assert world.connect(0, places, patience=0.5) == ["reached"] * 8 + ["silence"] * 2
         assert counted(server)["from_outside"] > 0
+
+
+def test_a_port_that_was_opened_is_reached_by_its_protocol(server: Space, world: Space):
+    places = [(host, 8443) for host in ("203.0.113.2", "2001:db8:77::2")]
+    tunnel = server.listening(0, ("::", 51820), program=namespaces.ECHO)
+    with server.listening(0, ("::", 8443), ("::", 51820)), tunnel:
+        load(server)
+        assert world.connect(0, places, patience=0.5) == ["silence"] * 2
+        assert world.ask("203.0.113.2", 51820) == "silence"
+        load(server, tcp_ports=(8443,), udp_ports=(51820,))
+        assert world.connect(0, places) == ["reached"] * 2
+        assert [world.ask(host, 51820) for host, _ in places] == ["answered"] * 2
+        assert world.connect(0, [("203.0.113.2", 51820)], patience=0.5) == ["silence"]
+
+
+def test_net_02_no_deployment_answers_at_a_port_that_was_opened(server: Space, world: Space):
+    """Not even where a port is reserved for it: who comes from outside comes through the web server."""
+    door, port = ("203.0.113.2", OWN), ("::", 51820)
+    with server.listening(APP, ("::", OWN)), server.listening(APP, port, program=namespaces.ECHO):
+        assert world.connect(0, [door]) == ["reached"]
+        assert world.ask("203.0.113.2", 51820) == "answered"
+        load(server, tcp_ports=(OWN,), udp_ports=(51820,))
+        assert world.connect(0, [door], patience=0.5) == ["silence"]
+        assert world.ask("203.0.113.2", 51820) == "silence"
+        assert counted(server)["serving"] >= 2
+        assert server.connect(0, [("127.0.0.1", OWN)]) == ["reached"]
 
 
 def test_what_was_open_before_goes_on(server: Space, world: Space):

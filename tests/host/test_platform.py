@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from webops_host.errors import BadValue
 from webops_host.linux import platform
-from webops_host.linux.platform import Destination
+from webops_host.linux.platform import Destination, OpenPort
 
 KEYS = (
     "domain", "panel", "acme_server", "acme_email", "acme_ca", "private", "ssh_ports", "addresses", "shares_nginx",
+    "open_ports",
 )  # fmt: skip
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
@@ -31,6 +32,7 @@ def test_a_domain_is_enough() -> None:
     found = parse()
     assert (found.panel, found.acme_server, found.ssh_ports) == ("panel.apps.test", platform.LETS_ENCRYPT, (22,))
     assert parse(private=["git.test:443"]).private == (Destination("git.test", 443),)
+    assert parse(open_ports=["8443/tcp"]).open_ports == (OpenPort(8443, "tcp"),)
 
 
 @pytest.mark.parametrize(
@@ -45,6 +47,14 @@ def test_a_domain_is_enough() -> None:
         ({"private": ["git.test:²"]}, "private"),
         ({"ssh_ports": 22}, "ssh_ports"),
         ({"ssh_ports": [True]}, "ssh_ports"),
+        ({"open_ports": "8443/tcp"}, "open_ports"),
+        ({"open_ports": [8443]}, "open_ports"),
+        ({"open_ports": ["8443"]}, "open_ports"),
+        ({"open_ports": ["0/tcp"]}, "open_ports"),
+        ({"open_ports": ["65536/udp"]}, "open_ports"),
+        ({"open_ports": ["8443/sctp"]}, "open_ports"),
+        ({"open_ports": ["²/tcp"]}, "open_ports"),
+        ({"open_ports": ["22-90/tcp"]}, "open_ports"),
         ({"addresses": "192.0.2.7"}, "addresses"),
         ({"addresses": [7]}, "addresses"),
         ({"shares_nginx": "no"}, "shares_nginx"),

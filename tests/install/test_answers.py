@@ -39,6 +39,8 @@ def test_an_address_that_was_told_names_the_platform() -> None:
         {"private": "git.internal"},
         {"private": "git.internal:99999"},
         {"ssh_ports": "22,no"},
+        {"open_ports": "8443"},
+        {"open_ports": "8443/tcp, 99999/udp"},
     ],
     ids=lambda told: "-".join(told),
 )
@@ -107,8 +109,10 @@ def test_a_setting_is_read_back_as_it_was_written(value: str) -> None:
 
 
 def test_decisions_are_read_by_those_who_need_them() -> None:
-    found = answers.parse({"domain": "apps.test", "private": "[fd00::1]:443", "email": "a@apps.test"}, HERE)
+    told = {"private": "[fd00::1]:443", "email": "a@apps.test", "open_ports": "8443/tcp 51820/udp"}
+    found = answers.parse({"domain": "apps.test", **told}, HERE)
     text = settings.render_host(found, {"memory_mib": 1024, "cpu_percent": 200, "tasks": 64}, (22, 2222))
     assert settings.same_platform(text, "# another comment\n" + text)
+    assert 'open_ports = ["8443/tcp", "51820/udp"]' in text
     assert not settings.same_platform(text, text.replace("2222", "2223"))
     assert not settings.same_platform(None, text)

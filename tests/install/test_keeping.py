@@ -189,14 +189,16 @@ def test_what_was_decided_elsewhere_comes_along_and_what_tells_of_the_machine_st
         private = ["git.test:443"]
         addresses = ["192.0.2.1"]
         ssh_ports = [2222]
+        open_ports = ["8443/tcp"]
         [limits]
         memory_mib = 64000
     """
-    own = '[platform]\ndomain = "x.test"\naddresses = ["192.0.2.7"]\nssh_ports = [22]\n[limits]\nmemory_mib = 1024\n'
-    assert tomllib.loads(settings.moved(elsewhere, own)) == {
-        "platform": {"domain": "apps.test", "private": ["git.test:443"], "addresses": ["192.0.2.7"], "ssh_ports": [22]},
-        "limits": {"memory_mib": 1024},
-    }
+    stays = 'addresses = ["192.0.2.7"]\nssh_ports = [22]\nopen_ports = []\n'
+    own = f'[platform]\ndomain = "x.test"\n{stays}[limits]\nmemory_mib = 1024\n'
+    comes = 'domain = "apps.test"\nprivate = ["git.test:443"]\n'
+    assert tomllib.loads(settings.moved(elsewhere, own)) == tomllib.loads(
+        f"[platform]\n{comes}{stays}[limits]\nmemory_mib = 1024\n"
+    )
     assert settings.moved(elsewhere, "not TOML") == elsewhere
 
 

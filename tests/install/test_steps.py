@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.install.machines import setup
 
-from webops_install import engine, settings
+from webops_install import answers, engine, settings
 from webops_install.errors import SetupError
 from webops_install.journal import Journal
 from webops_install.steps import accounts, certificates, decisions, folders, hardening, packages, redis, units
@@ -92,12 +92,15 @@ def test_what_an_administrator_added_stays(tmp_path: Path) -> None:
     place = tmp_path / "etc/webops/panel.env"
     place.write_text(place.read_text() + "WEBOPS_CONCURRENCY=4\n")
     host = tmp_path / "etc/webops/host.toml"
-    host.write_text("# mine\n" + host.read_text().replace("tasks = 1024", "tasks = 99"))
+    typed = host.read_text().replace("tasks = 1024", "tasks = 99")
+    host.write_text("# mine\n" + typed.replace("open_ports = []", 'open_ports = ["8443/tcp"]'))
 
-    assert engine.run(GROUPS, made, quiet()) == 0
+    told = answers.parse(settings.told_before(made.machine), ("192.0.2.7",))
+    assert engine.run(GROUPS, dataclasses.replace(made, answers=told), quiet()) == 0
     assert "WEBOPS_CONCURRENCY=4" in place.read_text()
     assert host.read_text().startswith("# mine")
     assert "tasks = 99" in host.read_text()
+    assert told.open_ports == ("8443/tcp",)
 
 
 @pytest.mark.parametrize(

@@ -160,6 +160,22 @@ def test_net_02_the_port_that_ssh_was_moved_to_is_reached(walls: Walled, world: 
         walls.reload()
 
 
+def test_net_02_a_port_that_was_opened_is_reached(walls: Walled, world: Server) -> None:
+    here, decisions = walls.server, "/etc/webops/host.toml"
+    before = here.read(decisions)
+    here.run(f'systemd-run --quiet --unit=theirs /usr/bin/python3 -I -c "{STAY}" 8443')
+    try:
+        until_open(here, 8443)
+        assert not reaches(world, here.address, 8443)
+        here.write(decisions, f'{before}open_ports = ["8443/tcp"]\n')
+        walls.reload()
+        assert reaches(world, here.address, 8443)
+    finally:
+        here.write(decisions, before)
+        here.run(("systemctl", "stop", "theirs"))
+        walls.reload()
+
+
 def test_net_03_redis_is_refused(walls: Walled) -> None:
     attempts = [("reach", ["127.0.0.1", 6379]), ("reach", ["::1", 6379]), ("speak", "/run/redis/redis-server.sock")]
     walls.server.write("/etc/redis/redis.conf", REDIS)

@@ -62,6 +62,30 @@ with ThreadPoolExecutor(len(places)) as pool:
     print(json.dumps(list(pool.map(attempt, *zip(*places)))))
 """
 
+ECHO = """
+import json, socket, sys
+(host, port), = json.loads(sys.argv[1])
+with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as talk:
+    talk.bind((host, port))
+    print("ready", flush=True)
+    while True:
+        said, asker = talk.recvfrom(9)
+        try:
+            talk.sendto(said, asker)
+        except OSError:  # it may not answer
+            continue
+"""
+ASK = """
+import socket, sys
+with socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM) as talk:
+    talk.settimeout(float(sys.argv[3]))
+    talk.sendto(b"hello", (sys.argv[1], int(sys.argv[2])))
+    try:
+        print("answered" if talk.recv(9) == b"hello" else "otherwise")
+    except TimeoutError:
+        print("silence")
+"""
+
 
 def missing() -> str:
     """Why these tests can not run here, or nothing."""
@@ -89,9 +113,14 @@ class Space:
         words = (*as_user(uid), PYTHON, "-I", "-c", CONNECT, str(patience))
         return json.loads(self.run(*words, stdin=json.dumps(places)).stdout)
 
+    def ask(self, host: str, port: int, *, patience: float = 1.0) -> str:
+        """What comes back of a datagram."""
+        return self.run(PYTHON, "-I", "-c", ASK, host, str(port), str(patience)).stdout.strip()
+
     @contextmanager
-    def listening(self, uid: int, *places: tuple[str, int]) -> Iterator[None]:
-        words = ["ip", "netns", "exec", self.name, *as_user(uid), PYTHON, "-I", "-c", LISTEN, json.dumps(places)]
+    def listening(self, uid: int, *places: tuple[str, int], program: str = LISTEN) -> Iterator[None]:
+        """`program` is LISTEN, or ECHO for the datagrams of one place."""
+        words = ["ip", "netns", "exec", self.name, *as_user(uid), PYTHON, "-I", "-c", program, json.dumps(places)]
         with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
             try:
                 assert process.stdout is not None

@@ -63,6 +63,7 @@ counter accept
 		udp sport 67 udp dport 68 counter accept comment "DHCP"
 		ip6 saddr fe80::/10 udp sport 547 udp dport 546 counter accept comment "DHCPv6"
 		tcp dport @open_ports counter accept
+		udp dport @open_udp_ports counter accept
 		counter name from_outside
 	}
 """
@@ -71,13 +72,16 @@ counter accept
 @dataclass(frozen=True, slots=True)
 class Rules:
     """`private`: what fetches and builds may reach though it is not public. `own_ports`: a user and the loopback port
-    reserved for him, where his own program listens. `ssh_ports` stay open whatever else is closed. `ours`: users of the
-    platform that speak to the internet; they are kept from the metadata, and from nothing else."""
+    reserved for him, where his own program listens. `ssh_ports` stay open whatever else is closed; `tcp_ports` and
+    `udp_ports` are open beside them and the web's. `ours`: users of the platform that speak to the internet; they are
+    kept from the metadata, and from nothing else."""
 
     resolvers: tuple[Address, ...] = ()
     private: tuple[tuple[Address, int], ...] = ()
     own_ports: tuple[tuple[int, int], ...] = ()
     ssh_ports: tuple[int, ...] = (22,)
+    tcp_ports: tuple[int, ...] = ()
+    udp_ports: tuple[int, ...] = ()
     ours: tuple[int, ...] = ()
 
 
@@ -153,7 +157,8 @@ def _sets(rules: Rules) -> Iterator[str]:
         private = ((address, port) for address, port in rules.private if address.version == version)
         yield _set(f"private_v{version}", f"{type_} . inet_service", _joined(private))
     yield _set("own_ports", "uid . inet_service", _joined(rules.own_ports))
-    yield _set("open_ports", "inet_service", (str(port) for port in sorted({80, 443, *rules.ssh_ports})))
+    yield _set("open_ports", "inet_service", _sorted({80, 443, *rules.ssh_ports, *rules.tcp_ports}))
+    yield _set("open_udp_ports", "inet_service", _sorted(set(rules.udp_ports)))
     yield _set("inner_v4", "ipv4_addr", INNER_V4, flags="interval")
     yield _set("inner_v6", "ipv6_addr", (*INNER_V6, *carried()), flags="interval")
 
@@ -180,12 +185,15 @@ def _output(ours: tuple[int, ...]) -> Iterator[str]:
 
 
 def _wall() -> Iterator[str]:
-    """Who may serve comes before what is established: else a program could answer on a port that is another's."""
+    """Who may serve comes before what is established: else a program could answer on a port that is another's. Nobody
+    answers to the outside, whatever is open there: only the web server leads to these programs."""
     workers = f"meta skuid {FETCH_UID}-{BUILD_UID}"
     yield "\tchain wall {"
     for rule in (
         "tcp flags & (fin | syn | rst | ack) == (syn | ack) meta skuid . tcp sport != @own_ports"
         " counter name serving drop",
+        'oifname != "lo" tcp flags & (fin | syn | rst | ack) == (syn | ack) counter name serving drop',
+        'oifname != "lo" meta l4proto udp ct direction reply counter name serving drop',
         "ct state established,related counter accept",
         "meta l4proto { tcp, udp } ip daddr @resolvers_v4 th dport 53 counter accept",
         "meta l4proto { tcp, udp } ip6 daddr @resolvers_v6 th dport 53 counter accept",
@@ -213,6 +221,10 @@ def _set(name: str, type_: str, elements: Iterable[str], *, flags: str = "") -> 
     inside = ", ".join(elements)
     parts = (f"type {type_};", f"flags {flags};" if flags else "", f"elements = {{ {inside} }}" if inside else "")
     return f"\tset {name} {{ {' '.join(filter(None, parts))} }}"
+
+
+def _sorted(ports: set[int]) -> Iterator[str]:
+    return map(str, sorted(ports))
 
 
 def _of(version: int, addresses: Iterable[Address]) -> Iterator[str]:

@@ -93,6 +93,8 @@ def facts(server: Platform) -> Rules:
         private=tuple(resolved(server.private)),
         own_ports=tuple(own_ports(_text(OWN_PORTS))),
         ssh_ports=tuple(sorted({*server.ssh_ports, *ssh_ports.found()})),
+        tcp_ports=tuple(port.number for port in server.open_ports if port.protocol == "tcp"),
+        udp_ports=tuple(port.number for port in server.open_ports if port.protocol == "udp"),
         ours=tuple(_numbers(OURS)),
     )
 

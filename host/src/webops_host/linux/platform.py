@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -34,6 +35,24 @@ class Destination:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenPort:
+    """Where something else on this server is reached from outside."""
+
+    number: int
+    protocol: str
+
+    @classmethod
+    def parse(cls, text: str) -> OpenPort:
+        number, _, protocol = text.partition("/")
+        if protocol not in ("tcp", "udp") or not re.fullmatch(r"[0-9]{1,5}", number) or not 0 < int(number) < 65536:
+            raise BadValue(f"{text!r:.80} is not a port to open.", hint="Write it as 8443/tcp or 51820/udp.")
+        return cls(int(number), protocol)
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.protocol}"
+
+
+@dataclass(frozen=True, slots=True)
 class Platform:
     """`domain` is what deployments are named under, `panel` the panel's own name. `limits` are the most that a
     deployment may be given."""
@@ -45,6 +64,7 @@ class Platform:
     acme_ca: str = ""
     private: tuple[Destination, ...] = ()
     ssh_ports: tuple[int, ...] = (22,)
+    open_ports: tuple[OpenPort, ...] = ()
     addresses: tuple[str, ...] = ()  # under which the world reaches this server
     shares_nginx: bool = False  # with sites that were there before us: unknown names stay theirs
     limits: Limits = field(default_factory=lambda: Limits(memory_mib=4096, cpu_percent=400, tasks=1024))
@@ -80,6 +100,7 @@ def parse(data: Mapping[str, Any]) -> Platform:
         acme_ca=_read(known, "acme_ca", _text, ""),
         private=_read(known, "private", _each(lambda place: Destination.parse(_text(place))), []),
         ssh_ports=_read(known, "ssh_ports", _each(_port), [22]),
+        open_ports=_read(known, "open_ports", _each(lambda door: OpenPort.parse(_text(door))), []),
         shares_nginx=_read(known, "shares_nginx", _truth, False),
         addresses=_read(known, "addresses", _each(lambda text: str(ipaddress.ip_address(_text(text)))), []),
         **({"limits": _read(data, "limits", lambda given: Limits(**given))} if limits else {}),
