@@ -19,13 +19,14 @@ OTHERS = {"nginx": "nginx.service", "postgresql": "postgresql@*.service"}
 FOREVER = 10.0 * 365 * 86_400
 
 
-def begun() -> tuple[Machine, Journal]:
-    """The machine and the log. Raises SetupError unless this is root on a server that was set up."""
+def begun(*signs: str) -> tuple[Machine, Journal]:
+    """The machine and the log. Raises SetupError unless this is root on a server that was set up, of which any of the
+    `signs` tells; usually the decisions."""
     if os.geteuid() != 0:
         raise SetupError("This must run as root.", hint="Run it with sudo.")
     talk = Journal(journal.LOG)
     machine = Machine(log=talk.note)
-    if machine.text(settings.HOST) is None:
+    if not any(machine.exists(sign) for sign in signs or (settings.HOST,)):
         raise SetupError("The platform is not set up on this server.", hint="Run sudo ./setup.sh in a checkout.")
     return machine, talk
 

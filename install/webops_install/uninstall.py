@@ -21,16 +21,17 @@ PANEL_UNITS = (
     "webops-worker.service", "webops-panel.service", "webops-panel.socket", "webops-pgd.socket", "webops-pgd.service",
     "webops-hostd.socket", "webops-hostd.service", "webops-redis.service", "webops-recover.service",
 )  # fmt: skip
-SITE = re.compile(r"wo-[a-z0-9-]+\.(service|socket|timer)")
+SITE = re.compile(r"wo-[a-z0-9-]+--[a-z0-9_.-]+\.(service|socket|timer)")
 SITE_USER = re.compile(r"^(wo-[a-z0-9-]+):", re.MULTILINE)
-FOLDERS = ("/opt/webops", "/etc/webops", "/var/lib/webops", "/var/cache/webops", "/srv/webops")
+FOLDERS = ("/srv/webops", "/var/cache/webops", "/var/lib/webops", "/etc/webops", "/opt/webops")
+"""In this order: this program itself goes last."""
 TABLE = ("inet", "webops")
 Task = tuple[str, Callable[[], object]]
 
 
 def run(options: argparse.Namespace) -> int:
     """Each part is there or not: after an interruption the same command goes on."""
-    machine, talk = everyday.begun()
+    machine, talk = everyday.begun(*FOLDERS)
     what = (
         "The panel is removed; sites go on."
         if options.keep_sites
@@ -39,12 +40,17 @@ def run(options: argparse.Namespace) -> int:
     everyday.agreed(what, without_asking=options.yes)
     came = packages.ours(machine)
     with install.alone():
-        tasks = _without_panel(machine) if options.keep_sites else [*_without_panel(machine), *_without_sites(machine)]
-        for sentence, task in tasks:
+        for sentence, task in tasks(machine, keeps_sites=options.keep_sites):
             talk.say(f"  {sentence}")
             task()
     _say_what_stays(talk, came, keeps_sites=options.keep_sites)
     return 0
+
+
+def tasks(machine: Machine, *, keeps_sites: bool) -> list[Task]:
+    """What tells that something is left, and the command that takes it away, go last."""
+    command = ("removing the command", lambda: machine.at(services.COMMAND).unlink(missing_ok=True))
+    return [*_without_panel(machine), *([] if keeps_sites else _without_sites(machine)), command]
 
 
 def _without_panel(machine: Machine) -> list[Task]:
@@ -53,26 +59,30 @@ def _without_panel(machine: Machine) -> list[Task]:
         ("stopping the panel and its daemons", partial(_retire, machine, PANEL_UNITS)),
         ("removing the panel's database", partial(_drop, machine)),
         ("taking the panel out of nginx", partial(_nginx, machine, with_sites=True)),
-        ("removing the command", lambda: machine.at(services.COMMAND).unlink(missing_ok=True)),
     ]
 
 
 def _without_sites(machine: Machine) -> list[Task]:
     return [
-        ("stopping sites", partial(_retire, machine, _found(machine, SITE))),
-        ("removing the platform's units", partial(_retire, machine, _found(machine, units.OURS))),
+        ("stopping sites", partial(_stop_sites, machine)),
+        ("removing the platform's units", lambda: _retire(machine, _found(machine, units.OURS))),
         ("removing slices and drop-ins", partial(_remove_files, machine)),
         ("removing the sites' databases", partial(_drop_sites, machine)),
         ("taking the sites out of nginx", partial(_nginx, machine, with_sites=False)),
         ("removing the firewall's table", lambda: machine.asks("nft", "delete", "table", *TABLE)),
         ("giving PostgreSQL its rules back", partial(_postgres, machine)),
-        ("removing folders", lambda: machine.run("rm", "-rf", "--one-file-system", "--", *map(machine.at, FOLDERS))),
         ("removing users", partial(_remove_users, machine)),
+        ("removing folders", partial(_remove_folders, machine)),
     ]
 
 
 def _found(machine: Machine, pattern: re.Pattern[str]) -> tuple[str, ...]:
     return tuple(name for name in machine.names(units.UNITS) if pattern.fullmatch(name))
+
+
+def _stop_sites(machine: Machine) -> None:
+    """Sockets and timers first, which would start a service again. Jobs ended with hostd."""
+    _retire(machine, tuple(sorted(_found(machine, SITE), key=lambda name: name.endswith(".service"))))
 
 
 def _retire(machine: Machine, names: tuple[str, ...]) -> None:
@@ -159,13 +169,20 @@ def _remove_files(machine: Machine) -> None:
 
 
 def _remove_users(machine: Machine) -> None:
-    names = [*SITE_USER.findall(machine.text("/etc/passwd") or ""), *(account.name for account in ACCOUNTS)]
-    for name in names:
+    """A user's own group goes with it where the system's settings say so."""
+    ours = [account.name for account in ACCOUNTS]
+    for name in (*SITE_USER.findall(machine.text("/etc/passwd") or ""), *ours):
         if machine.user(name) is not None:
             machine.run("userdel", name)
-    for name in (*SITE_USER.findall(machine.text("/etc/group") or ""), RPC):
+    for name in (*SITE_USER.findall(machine.text("/etc/group") or ""), *ours, RPC):
         if machine.group(name) is not None:
             machine.run("groupdel", name)
+
+
+def _remove_folders(machine: Machine) -> None:
+    """One by one: where one can not be removed, those after it are still there to go on with."""
+    for folder in FOLDERS:
+        machine.run("rm", "-rf", "--one-file-system", "--", machine.at(folder))
 
 
 def _say_what_stays(talk: Journal, came: set[str], *, keeps_sites: bool) -> None:
