@@ -204,8 +204,9 @@ def _files(machine: Machine) -> Iterator[Check]:
         if not kept or machine.owners.of(machine.at(path)) != owner.ids(machine):
             wrong.append(path)
     yield _judged("files.folders", not wrong, ", ".join(wrong) or "as set up", "webops-admin setup")
-    secret = [path for path in (settings.PANEL, "/etc/webops/redis.key") if machine.mode(path) & 0o007]
-    yield _judged("files.secrets", not secret, ", ".join(secret) or "closed", "webops-admin setup")
+    secret = (settings.PANEL, settings.PACKAGES, "/etc/webops/redis.key")
+    open_ = [path for path in secret if machine.mode(path) & 0o007]
+    yield _judged("files.secrets", not open_, ", ".join(open_) or "closed", "webops-admin setup")
 
 
 def _room(machine: Machine) -> Iterator[Check]:

@@ -86,6 +86,18 @@ def test_keys_are_made_once_and_closed(tmp_path: Path) -> None:
     assert second["ENCRYPTION_KEY"] == settings.read_environment(first)["ENCRYPTION_KEY"]
 
 
+def test_where_packages_come_from_is_closed_for_it_may_hold_tokens(tmp_path: Path) -> None:
+    made, _ = setup(tmp_path, packages={"UV_INDEX_URL": "https://token@packages.test/"})
+    engine.run(GROUPS, made, quiet())
+    place = tmp_path / "etc/webops/packages.env"
+    assert stat.S_IMODE(place.stat().st_mode) == 0o600
+
+    place.chmod(0o644)  # as an earlier version left it
+    assert engine.run(GROUPS, made, quiet()) == 1
+    assert stat.S_IMODE(place.stat().st_mode) == 0o600
+    assert settings.told_before(made.machine)["UV_INDEX_URL"] == "https://token@packages.test/"
+
+
 def test_what_an_administrator_added_stays(tmp_path: Path) -> None:
     made, _ = setup(tmp_path)
     engine.run(GROUPS, made, quiet())

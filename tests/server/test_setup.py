@@ -151,10 +151,10 @@ def test_fs_08_nothing_secret_is_readable_and_nothing_of_root_is_writable(story:
     places = "/opt/webops /etc/webops /var/lib/webops /etc/systemd/system /etc/nginx/sites-enabled"
     writable = server.run(f"find -L {places} -xdev -type f -perm /022 -user root 2>/dev/null", check=False).lines
     assert writable == []
-    secret = "/etc/webops/panel.env /etc/webops/redis.key /etc/webops/redis.conf /etc/webops/tls/.platform/privkey.pem"
+    secret = ("panel.env", "packages.env", "redis.key", "redis.conf", "tls/.platform/privkey.pem")
     for user in ("nobody", "www-data", "webops-build", "webops-canary"):
-        for path in secret.split():
-            assert server.run(("cat", path), user=user, check=False).returncode != 0, (user, path)
+        for name in secret:
+            assert server.run(("cat", f"/etc/webops/{name}"), user=user, check=False).returncode != 0, (user, name)
 
 
 def test_redis_and_postgresql_listen_on_no_port(story: Story) -> None:

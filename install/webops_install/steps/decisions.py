@@ -28,9 +28,9 @@ def _plan(setup: Setup) -> Iterator[Change]:
         setup.answers.packages, "Where packages come from. Read by setup and builds."
     )
     if settings.read_environment(machine.text(PACKAGES) or "") != dict(setup.answers.packages):
-        yield Change(f"write {PACKAGES}", lambda: write(machine, PACKAGES, packages))
+        yield Change(f"write {PACKAGES}", lambda: write(machine, PACKAGES, packages, 0o600))
     else:
-        yield from file(machine, PACKAGES, machine.text(PACKAGES) or packages)
+        yield from file(machine, PACKAGES, machine.text(PACKAGES) or packages, 0o600)
     if machine.text(REDIS_KEY) is None:
         yield Change(
             f"make {REDIS_KEY}", lambda: write(machine, REDIS_KEY, secrets.token_urlsafe(32) + "\n", 0o600, ROOT)
