@@ -157,6 +157,8 @@ def without_panel(text: str, host: str) -> str:
 
 
 def _remove_files(machine: Machine) -> None:
+    """The slice of all ends with whatever is still in it."""
+    machine.asks("systemctl", "stop", "webops.slice", timeout=180)
     own = [*units.files(install.OWN), units.TMPFILES]
     for place in (*own, hardening.JOURNAL, hardening.JAIL, hardening.UPDATES, hardening.ROTATE):
         machine.at(place).unlink(missing_ok=True)
