@@ -169,6 +169,21 @@ def test_the_cluster_at_the_usual_port_is_the_one():
         postgres_prepare.choose(postgres_prepare.parse(""))
 
 
+@pytest.mark.parametrize(
+    ("before", "changed", "act"),
+    [
+        ("", set(), ""),
+        ("", {"pg_hba.conf"}, "reload"),
+        ("", {"pg_hba.conf", postgres_prepare.SETTINGS}, "restart"),
+        ("restart", set(), "restart"),
+        ("restart", {"pg_ident.conf"}, "restart"),
+        ("reload", set(), "reload"),
+    ],
+)
+def test_what_a_run_that_was_broken_off_left_to_do_still_is(before: str, changed: set[str], act: str):
+    assert postgres_prepare.due(before, changed) == act
+
+
 def test_passwords_are_kept_and_a_damaged_file_is_said_to_be_that(tmp_path):
     passwords = Passwords(tmp_path / "state")
     assert passwords.find(NAME) is None

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 from tests.install.machines import setup
 
+from webops_host.linux import postgres_hba, postgres_prepare
+from webops_host.runner import Result
 from webops_install import answers, engine, settings
 from webops_install.errors import SetupError
 from webops_install.journal import Journal
-from webops_install.steps import accounts, certificates, decisions, folders, hardening, packages, redis, units
+from webops_install.steps import accounts, certificates, decisions, folders, hardening, packages, postgres, redis, units
 
 GROUPS = (
     (accounts.STEP,),
@@ -150,6 +152,24 @@ def test_only_packages_that_were_missing_count_as_ours(tmp_path: Path) -> None:
     ours = packages.ours(made.machine)
     assert {"postgresql", "redis-server"} <= ours
     assert not {"git", "nginx", "systemd-timesyncd", *packages.WHERE_THERE} & ours
+
+
+def test_postgresql_is_not_as_set_up_while_it_has_not_taken_its_settings_up(tmp_path: Path) -> None:
+    made, programs = setup(tmp_path)
+    programs.do_pg_lsclusters = lambda words: Result(0, "15 main 5432 online postgres /d /l")  # type: ignore[attr-defined]
+    programs.do_setpriv = lambda words: Result(0, "t")  # type: ignore[attr-defined]
+    folder = tmp_path / "etc/postgresql/15/main"
+    (folder / "conf.d").mkdir(parents=True)
+    (folder / "pg_hba.conf").write_text(postgres_hba.hba(""))
+    (folder / "pg_ident.conf").write_text(postgres_hba.ident())
+    (folder / postgres_prepare.SETTINGS).write_text(postgres_hba.settings(15))
+    state = tmp_path / str(postgres_prepare.STATE).lstrip("/")
+    state.mkdir(parents=True)
+    (state / postgres_prepare.RECORD).write_text("{}")
+    assert postgres.is_prepared(made.machine)
+
+    (state / postgres_prepare.DUE).write_text("restart")  # a run was killed right after it wrote them
+    assert not postgres.is_prepared(made.machine)
 
 
 def test_a_redis_that_was_there_before_is_left_alone(tmp_path: Path) -> None:

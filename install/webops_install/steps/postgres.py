@@ -52,11 +52,13 @@ def is_prepared(machine: Machine) -> bool:
     found = cluster(machine)
     if found is None or not found.is_online or not machine.exists(postgres_prepare.STATE / postgres_prepare.RECORD):
         return False
+    if machine.exists(postgres_prepare.STATE / postgres_prepare.DUE):
+        return False
     rules = machine.text(found.settings / "pg_hba.conf") or ""
     wanted = {
         "pg_hba.conf": postgres_hba.hba(rules),
         "pg_ident.conf": postgres_hba.ident(),
-        "conf.d/webops.conf": postgres_hba.settings(found.version),
+        postgres_prepare.SETTINGS: postgres_hba.settings(found.version),
     }
     if any(machine.text(found.settings / name) != text for name, text in wanted.items()):
         return False

@@ -24,6 +24,9 @@ OS_USER = "postgres"
 STATE = Path("/var/lib/webops/pgd")
 DUMPS = Path("/var/backups/webops/databases")
 RECORD = "cluster.json"
+DUE = "due"
+"""There from before settings are written until the cluster took them up: a run that was broken off goes on here."""
+SETTINGS = "conf.d/webops.conf"
 
 # Closed while it is made, as the deployments' are.
 PLATFORM = r"""
@@ -91,9 +94,9 @@ def prepare() -> Found:
         raise BadValue("Preparing PostgreSQL needs root.", hint="Run it with sudo.")
     listing = runner.run(Command(("/usr/bin/pg_lsclusters", "--no-header"), env=ENV)).output
     found = choose(parse(listing))
-    changed = _write_settings(found)
     _folders(found)
-    _bring_up(found, changed)
+    _write_settings(found)
+    _bring_up(found)
     runner.run(_as_postgres(postgres_cluster.ask(found.cluster, PLATFORM, {})))
     return found
 
@@ -112,15 +115,24 @@ def record(cluster: Cluster) -> bytes:
     return json.dumps(data).encode()
 
 
-def _write_settings(found: Found) -> set[str]:
-    """Returns the names of files that were not right already."""
+def due(before: str, changed: set[str]) -> str:
+    """What the cluster has to do: new settings need a restart, new rules only another look. What an earlier run left
+    to do still is."""
+    if SETTINGS in changed or before == "restart":
+        return "restart"
+    return "reload" if changed else before
+
+
+def _write_settings(found: Found) -> None:
     before = _text(found.settings / "pg_hba.conf")
     texts = {
         "pg_hba.conf": postgres_hba.hba(before),
         "pg_ident.conf": postgres_hba.ident(),
-        "conf.d/webops.conf": postgres_hba.settings(found.version),
+        SETTINGS: postgres_hba.settings(found.version),
     }
     changed = {name for name, text in texts.items() if _text(found.settings / name) != text}
+    if changed:
+        write_whole(STATE / DUE, due(_text(STATE / DUE), changed).encode(), 0o600)
     user = pwd.getpwnam(OS_USER)
     for name in changed:
         file = found.settings / name
@@ -129,20 +141,13 @@ def _write_settings(found: Found) -> set[str]:
             write_whole(aside, file.read_bytes(), 0o640)
         write_whole(file, texts[name].encode(), 0o640)
         os.chown(file, user.pw_uid, user.pw_gid)
-    return changed
 
 
-def _bring_up(found: Found, changed: set[str]) -> None:
-    """New settings need a restart, new rules only another look."""
-    if not found.is_online:
-        act = "start"
-    elif "conf.d/webops.conf" in changed:
-        act = "restart"
-    elif changed:
-        act = "reload"
-    else:
-        return
-    runner.run(Command(("/usr/bin/pg_ctlcluster", str(found.version), found.name, act), env=ENV, timeout=180.0))
+def _bring_up(found: Found) -> None:
+    act = _text(STATE / DUE) if found.is_online else "start"
+    if act:
+        runner.run(Command(("/usr/bin/pg_ctlcluster", str(found.version), found.name, act), env=ENV, timeout=180.0))
+    (STATE / DUE).unlink(missing_ok=True)
 
 
 def _folders(found: Found) -> None:
