@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from tests.support import file_names
 from tests.support.machine import BLOG, PAGES, Embedded, Fake, embedded, publish
 from tests.support.nginx import Nginx
 from tests.support.nginx_sites import standing as standing_nginx
@@ -39,6 +40,7 @@ FILES = {
     "app.1234abcd.js": "1",
     "app-B3f_9aZk.css": "a{}",
     "report-20240101.pdf": "pdf",
+    **dict.fromkeys((*file_names.BUILT, *file_names.CHOSEN), "x"),
     "ünï cöde.txt": "unicode",
     ".well-known/security.txt": "contact",
     ".env": "SECRET=1",

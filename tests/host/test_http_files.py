@@ -6,6 +6,7 @@ import gzip
 import os
 
 import pytest
+from tests.support import file_names
 from tests.support.machine import BLOG
 from tests.support.raw import ask, hear, say
 
@@ -128,10 +129,13 @@ def test_a_file_that_changed_has_another_tag(real, own_pages):
 @pytest.mark.parametrize(
     ("target", "forever"),
     [("/app.1234abcd.js", True), ("/app-B3f_9aZk.css", True), ("/letters.txt", False), ("/", False),
-     ("/report-20240101.pdf", False)],
+     ("/report-20240101.pdf", False),
+     *((f"/{name}", True) for name in file_names.BUILT),
+     *((f"/{name}", False) for name in (*file_names.CHOSEN, *file_names.PAGES))],
 )  # fmt: skip
 def test_only_names_with_a_digest_are_kept_forever(pages, target, forever):
-    assert ("immutable" in ask(pages, target).get("cache-control")) is forever
+    heard = ask(pages, target)
+    assert (heard.status, "immutable" in heard.get("cache-control")) == (200, forever)
 
 
 def test_a_compressed_sibling_is_sent_to_those_who_take_it(real, own_pages):

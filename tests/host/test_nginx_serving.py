@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 
 import pytest
+from tests.support import file_names
 from tests.support import nginx as support
 from tests.support.machine import write
 from tests.support.nginx_sites import PAGE, PAGES, RULED, apply
@@ -95,10 +96,13 @@ def test_a_single_page_app_answers_every_page_and_no_file(nginx):
 @pytest.mark.parametrize(
     ("target", "forever"),
     [("/app.1234abcd.js", True), ("/app-B3f_9aZk.css", True), ("/letters.txt", False), ("/", False),
-     ("/report-20240101.pdf", False)],
+     ("/report-20240101.pdf", False),
+     *((f"/{name}", True) for name in file_names.BUILT),
+     *((f"/{name}", False) for name in (*file_names.CHOSEN, *file_names.PAGES))],
 )  # fmt: skip
 def test_only_names_with_a_digest_are_kept_forever(nginx, target, forever):
-    assert ("immutable" in nginx.ask(PAGE, target).get("cache-control")) is forever
+    heard = nginx.ask(PAGE, target)
+    assert (heard.status, "immutable" in heard.get("cache-control")) == (200, forever)
 
 
 def test_what_did_not_change_is_not_sent_again_and_parts_can_be_had(nginx):

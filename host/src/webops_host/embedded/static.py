@@ -15,10 +15,9 @@ from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 from webops_host.embedded.http import SERVER, Fields, Request, Response, date
+from webops_host.lasting import DIGEST, FOREVER
 
-# a digest of 8 or more hexadecimal digits (not a date), or 8 letters of mixed kinds as bundlers make them
-HASHED = re.compile(r"[.-](?=\d*[a-f])(?=[a-f]*\d)[0-9a-f]{8,64}\.|-(?=[\w-]*\d)(?=[\w-]*[A-Z])[\w-]{8}\.", re.ASCII)
-FOREVER = "public, max-age=31536000, immutable"
+LASTING = re.compile(DIGEST, re.ASCII)
 SHORT = "no-cache"
 SHARED = frozenset({".well-known"})
 TEXTUAL = frozenset({"application/javascript", "application/json", "application/xml", "image/svg+xml",
@@ -165,7 +164,7 @@ def _found(handle: int, name: bytes, *, gzipped: bool = False, varies: bool = Fa
 def _fields(found: Found, media: bool) -> Fields:
     fields = [
         ("Content-Type", content_type(found.name)),
-        ("Cache-Control", FOREVER if HASHED.search(found.name) and not media else SHORT),
+        ("Cache-Control", FOREVER if LASTING.search(found.name) and not media else SHORT),
         ("ETag", found.tag),
         ("Last-Modified", formatdate(found.modified, usegmt=True)),
         ("Accept-Ranges", "bytes"),

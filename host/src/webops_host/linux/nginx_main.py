@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from webops_host import files
+from webops_host.lasting import DIGEST, FOREVER
 from webops_host.linux.nginx_control import Nginx
 from webops_host.linux.nginx_parts import (
     AGAIN,
     AT_ONCE_ZONE,
     CLOSED,
-    FOREVER,
     HSTS_SECONDS,
     PAGES,
     Ground,
@@ -29,8 +29,6 @@ from webops_host.linux.nginx_parts import (
 from webops_host.linux.nginx_text import Directive, Entry, Pattern, Phrase, Variable, block, line, render
 from webops_host.linux.platform import Platform
 
-HASHED = r"[.-](?=\d*[a-f])(?=[a-f]*\d)[0-9a-f]{8,64}\.|-(?=[\w-]*\d)(?=[\w-]*[A-Z])[\w-]{8}\."
-"""The same names as on the embedded host: a digest, or what a bundler makes of one."""
 TYPES = {
     "webmanifest": "application/manifest+json", "mjs": "text/javascript", "avif": "image/avif", "woff2": "font/woff2",
     "wasm": "application/wasm", "webp": "image/webp", "map": "application/json", "md": "text/markdown",
@@ -101,7 +99,7 @@ def _variables() -> Iterator[Directive]:
         Entry("default", "webops_app"),
         Entry(Pattern("~*text/event-stream"), "webops_stream"),
     )
-    yield _map("uri", "webops_cache", Entry("default", "no-cache"), Entry(Pattern(f"~{HASHED}"), FOREVER))
+    yield _map("uri", "webops_cache", Entry("default", "no-cache"), Entry(Pattern(f"~{DIGEST}"), FOREVER))
     hsts = Entry("", f"max-age={HSTS_SECONDS}")
     yield _map("upstream_http_strict_transport_security", "webops_hsts", Entry("default", ""), hsts)
     shown = (Entry(status, page(status, *words)) for status, words in PAGES.items())

@@ -19,7 +19,6 @@ CIPHERS = ":".join(
 )  # fmt: skip
 CURVES = "X25519:prime256v1:secp384r1"
 HSTS_SECONDS = 63072000
-FOREVER = "public, max-age=31536000, immutable"
 TEXTUAL = (
     "application/atom+xml", "application/javascript", "application/json", "application/ld+json",
     "application/manifest+json", "application/rss+xml", "application/wasm", "application/xhtml+xml", "application/xml",
