@@ -161,6 +161,16 @@ def test_rules_of_a_tree_change_the_text_when_they_change(server):
     assert server.nginx.did == ["test", "reload"]
 
 
+def test_iso_04_a_rule_that_an_earlier_version_took_is_left_out_and_holds_nobody_up(server):
+    write(server.layout.public(BLOG, 1), {"_redirects": "/old /new\n", "_headers": "/a*\n  X-A: b\n/c\n  X-C: d\n"})
+    server.sites.publish(Site(BLOG, 1))
+    record = server.layout.site_record(BLOG)
+    record.write_text(record.read_text().replace('"/a*"', '"/a*a*b"'))
+    server.sites.publish(app(name=SHOP, domains=(Domain("a.example"),)))
+    server.sites.refresh(BLOG)
+    assert ("X-A" in server.text(), "X-C" in server.text(), "/new" in server.text()) == (False, True, True)
+
+
 @pytest.mark.parametrize("step", ["test", "reload"])
 def test_priv_06_a_text_that_nginx_refuses_leaves_everything_as_it_was(server, step):
     server.sites.publish(app(1))

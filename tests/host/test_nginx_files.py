@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.nginx_words import every, read
+from tests.support.regexes import Ambiguous, refuse_ambiguous
 
 from webops_host.errors import BadValue
 from webops_host.linux import nginx_main, nginx_site
@@ -76,6 +78,37 @@ def test_a_file_is_written_as_it_was_read_over(name):
 def test_ngx_02_no_file_has_a_directive_that_computes(name):
     names = {found.name for found in every(read(FILES[name]()))}
     assert names & {"rewrite", "if", "set", "perl", "lua", "ssi", "autoindex", "proxy_intercept_errors"} == set()
+
+
+def patterns(text: str) -> set[str]:
+    """The regular expressions of a file: of locations, and of what maps are looked up by."""
+    lines = [found.words for found in every(read(text))]
+    of_maps = {re.sub(r"^~\*?", "", words[0]) for words in lines if words[0].startswith("~")}
+    return of_maps | {words[2] for words in lines if words[:2] == ["location", "~"]}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_iso_04_no_address_can_be_tried_in_many_ways(name):
+    """nginx tries them in the process that serves every site, and there is no limit to the time that it may take."""
+    for pattern in patterns(FILES[name]()):
+        refuse_ambiguous(pattern)
+
+
+@given(st.lists(st.text(st.sampled_from("/ab:*%2e.?-"), max_size=40).map("/{}".format), max_size=5))
+def test_iso_04_no_rules_of_a_tree_can_be_tried_in_many_ways(paths):
+    rules = parse(
+        "".join(f"{path} /x\n" for path in paths).encode(), "".join(f"{p}\n X-A: b\n" for p in paths).encode()
+    )
+    for pattern in patterns(written(Site(BLOG, 7), rules)):
+        refuse_ambiguous(pattern)
+
+
+@pytest.mark.parametrize(
+    "pattern", ["^/.*a.*b$", "^/[^?]*[^ ]*x", "/[^/]*\\.[^/]*$", "-(?=[\\w-]*\\d)", "^(a|b)*$", "-.*b"]
+)
+def test_a_pattern_that_can_be_tried_in_many_ways_is_found(pattern):
+    with pytest.raises(Ambiguous):
+        refuse_ambiguous(pattern)
 
 
 OLD = Flavour(version=(1, 18, 0))

@@ -45,7 +45,8 @@ def test_a_redirect_is_read(line, wanted):
         "/old", "old /new", "/old /new 410", "/old /new 3o1", "/old /new 301 Country=au", "/store id=:id /blog/:id 301",
         "/api/* https://api.example.com/:splat 200", "https://x.example/* /y", "/a/*/b /c", "/old /new/:slug",
         "/a /b$host", "/a /b{c", "/a$ /b", "/%0d%0a /b", "/a /\x01", "/%2e%2e/x /y", "/a%2fb /y", "/a //evil.example",
-        "/%ff /y", "/:a/:a /y", "//x /y", "/a javascript:alert(1)", "/a /b;c{d", "/a http://user@host/", "/x /y/* 200",
+        "/%ff /y", "/:a/:a /y", "//x /y", "".join(f"/:n{n}" for n in range(21)) + " /y",
+        "/a javascript:alert(1)", "/a /b;c{d", "/a http://user@host/", "/x /y/* 200",
     ],
 )  # fmt: skip
 def test_inj_08_a_redirect_that_can_not_be_had_is_told_and_left_out(line):
@@ -58,11 +59,20 @@ def test_inj_08_a_redirect_that_can_not_be_had_is_told_and_left_out(line):
 def test_fields_are_read_below_their_path():
     text = "# all\n/*\n  X-Frame-Options: DENY\n  Content-Security-Policy: default-src 'self'; img-src *\n"
     text += "/a/*.js\n  X-A:b\n"
+    text += "/:year/:slug/*\n  X-B: c\n/%2A/%3Aa*%2a\n  X-C: d\n"
     assert headers(text) == (
         HeaderRule("/*", "X-Frame-Options", "DENY"),
         HeaderRule("/*", "Content-Security-Policy", "default-src 'self'; img-src *"),
         HeaderRule("/a/*.js", "X-A", "b"),
+        HeaderRule("/:year/:slug/*", "X-B", "c"),
+        HeaderRule("/%2A/%3Aa*%2a", "X-C", "d"),
     )
+
+
+def test_only_what_is_written_as_a_wildcard_is_one():
+    rule = HeaderRule("/%2A/:a/%3Ab*%2a%c3%bc", "X-A", "b")
+    assert (list(rule.head()), rule.tail()) == (["/*/", None, "/:b"], "*ü")
+    assert HeaderRule("/a", "X-A", "b").tail() is None
 
 
 @pytest.mark.parametrize(
@@ -75,6 +85,17 @@ def test_fields_are_read_below_their_path():
 def test_inj_08_a_field_that_can_not_be_sent_is_told_and_left_out(field):
     rules = parse(None, f"/*\n  {field}\n  X-Kept: yes\n".encode())
     assert [rule.name for rule in rules.headers] == ["X-Kept"]
+    assert len(rules.notices) == 1
+    assert "_headers, line 2" in rules.notices[0]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/*a*b", "/*/*", "/**", "/*/:a", "/:a*", "/:a/:b*", "/:a-b", "/:a.html/x", f"/*{'a' * 101}"],
+)
+def test_iso_04_a_path_that_could_match_in_many_ways_is_told_and_left_out(path):
+    rules = parse(None, f"{path}\n  X-A: b\n/kept\n  X-Kept: yes\n".encode())
+    assert [rule.path for rule in rules.headers] == ["/kept"]
     assert len(rules.notices) == 1
     assert "_headers, line 2" in rules.notices[0]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from pathlib import Path
 
 import pytest
 from tests.support import file_names
@@ -10,6 +11,8 @@ from tests.support import nginx as support
 from tests.support.machine import write
 from tests.support.nginx_sites import PAGE, PAGES, RULED, apply
 
+from webops_host.linux import site_links
+from webops_host.linux.site_rules import parse
 from webops_host.names import DeploymentName
 from webops_host.values import Site
 
@@ -175,3 +178,50 @@ def test_fields_are_those_of_the_path_asked_for_however_it_is_spelled(nginx):
     text = nginx.ask("ruled.apps.test", "/.well-known/security.txt")
     assert (text.get("x-all"), text.get("cache-control")) == ("text", "max-age=5")
     assert nginx.ask("ruled.apps.test", "/app.1234abcd.js").get("cache-control").endswith("immutable")
+
+
+# --- neighbours ------------------------------------------------------------------------------------------------
+
+ADDRESSES = (
+    "/" + "a" * 100 + "bx",
+    "/" + "a" * 15000,
+    "/" + "a/" * 7500,
+    "/from/" + "-" * 14000 + ".",
+    "/a" + "." * 14000 + "/x",
+)
+HOSTILE = {
+    "stars": parse(None, "".join(f"/*{'a*' * 12}b\n  X-{n}: 1\n" for n in range(100)).encode()),
+    "tails": parse(None, "".join(f"/*{'a' * 99}b\n  X-{n}: 1\n" for n in range(100)).encode()),
+    "names": parse(None, "".join(f"{'/:a' * 90}/*b\n  X-{n}: 1\n" for n in range(100)).encode()),
+    "leads": parse("".join(f"{''.join(f'/:n{i}' for i in range(19))}/{n}/* /x\n" for n in range(300)).encode(), None),
+    "moved": parse(b"/from/* /to/:splat 301\n", None),
+}
+
+
+@pytest.mark.parametrize("rules", HOSTILE)
+def test_iso_04_rules_of_one_tree_take_no_time_from_its_neighbours(nginx, rules):
+    for name, given_rules in (("costly", HOSTILE[rules]), ("cheap", parse(None, b"/*\n  X-A: b\n"))):
+        write(
+            nginx.layout.public(DeploymentName(name), 1), {"index.html": "x", "404.html": "no", "a" * 100 + "bx": "x"}
+        )
+        site_links.lead(nginx.layout.current(DeploymentName(name)), "releases/1")
+        nginx.write(nginx.front(DeploymentName(name), Site(DeploymentName(name), 1, fallback=True), given_rules))
+    apply(nginx)
+    for address in ADDRESSES:
+        plain, taken = (_work(nginx, f"{name}.apps.test", address) for name in ("cheap", "costly"))
+        assert taken < 20 * plain + 5e6, address[:20]
+
+
+def _work(nginx, host: str, address: str) -> int:
+    """Nanoseconds of a processor that nginx needs for an answer, at the best of a few."""
+    [worker] = nginx.workers()
+
+    def taken() -> int:
+        return int(Path(f"/proc/{worker}/schedstat").read_text().split()[0])
+
+    found = []
+    for _ in range(3):
+        before = taken()
+        assert nginx.ask(host, address).status < 500
+        found.append(taken() - before)
+    return min(found)

@@ -17,7 +17,7 @@ from webops_host.linux.nginx_text import (
     line,
     regex_of,
 )
-from webops_host.linux.site_rules import HeaderRule, PathPattern, Redirect, Rules, decoded, encoded
+from webops_host.linux.site_rules import HeaderRule, PathPattern, Redirect, Rules, encoded
 
 URI = Variable("uri")
 FIXED = frozenset({"cache-control", "strict-transport-security"})
@@ -61,7 +61,7 @@ def locations(prefix: str, rules: Rules, *, fallback: bool) -> Iterator[Directiv
     yield block("location", "~", Pattern("/$"), body=[line("try_files", Phrase(URI, "index.html"), *missing)])
     if fallback and not any(redirect.source.is_everything for redirect in rules.redirects):
         # a single page answers for pages, not for a script or a picture that is gone
-        with_dot = Pattern(r"/[^/]*\.[^/]*$")
+        with_dot = Pattern(r"/[^/.]*\.[^/]*$")
         yield block("location", "~", with_dot, body=[line("try_files", URI, Phrase(URI, "/"), "=404")])
     pages = (URI, Phrase(URI, ".html"), Phrase(URI, "/"))
     yield block("location", "/", body=[line("try_files", *pages, *missing)])
@@ -178,21 +178,30 @@ def _field_map(variable: str, name: str, rules: list[HeaderRule]) -> Directive:
     """The value for the path asked for, and for the file that answers. The last rule that fits wins; what one path says
     twice is joined."""
     ours = {"cache-control": Variable("webops_cache"), "strict-transport-security": Variable("webops_hsts")}
-    joined: dict[str, str] = {}
+    joined: dict[str, list[HeaderRule]] = {}
     for rule in rules:
-        joined[rule.path] = f"{joined[rule.path]}, {rule.value}" if rule.path in joined else rule.value
+        joined.setdefault(rule.path, []).append(rule)
     entries = [Entry("default", ours.get(name, ""))]
-    entries += [Entry(Pattern(_field_pattern(path)), value) for path, value in reversed(joined.items())]
+    for same in reversed(joined.values()):
+        entries.append(Entry(Pattern(_field_pattern(same[0])), ", ".join(rule.value for rule in same)))
     return block("map", Phrase(Variable("request_uri"), " ", Variable("uri")), Variable(variable), body=entries)
 
 
-def _field_pattern(path: str) -> str:
-    plain = decoded(path)
-    sent = _wild(encoded(plain), "[^? ]*", "[^/? ]+")
-    found = _wild(plain, ".*", "[^/]+")
-    return rf"~^(?:{sent}(?:\?\S*)? |\S+ {found}(?:\.html|/?index\.html)?$)"
+def _field_pattern(rule: HeaderRule) -> str:
+    """Of the address as it was sent and the path that answers. It runs in the process that serves the neighbours too,
+    so nothing is tried twice: what `*` took it never gives back, and the text after it is compared once, at its end."""
+    sent = "".join("[^/? ]+" if text is None else regex_of(encoded(text)) for text in rule.head())
+    found = "".join("[^/]+" if text is None else regex_of(text) for text in rule.head())
+    tail = rule.tail()
+    if tail is None:
+        return rf"~^(?:{sent}(?:\?\S*)? |\S+ {found}(?:\.html|/?index\.html)?$)"
+    if not tail:
+        return rf"~^(?:{sent}|\S+ {found})"
+    folder = tail if tail.endswith("/") else f"{tail}/"
+    ends = "|".join(_ends(".", text) for text in (tail, f"{tail}.html", f"{folder}index.html"))
+    return rf"~^(?:{sent}{_ends('[^? ]', encoded(tail))}|\S+ {found}(?:{ends})$)"
 
 
-def _wild(path: str, star: str, place: str) -> str:
-    pieces = re.split(r"(\*|(?<=/):[A-Za-z]\w*)", path, flags=re.ASCII)
-    return "".join(regex_of(text) if n % 2 == 0 else star if text == "*" else place for n, text in enumerate(pieces))
+def _ends(kind: str, tail: str) -> str:
+    """As much of this kind as there is, if it ends with this text. nginx counts bytes."""
+    return f"{kind}{{{len(tail.encode())},}}+(?<={regex_of(tail)})"

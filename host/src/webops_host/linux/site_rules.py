@@ -10,13 +10,15 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeVar
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import quote, unquote, unquote_to_bytes
 
+from webops_host import codec
 from webops_host.errors import BadValue
 
 T = TypeVar("T")
 LARGEST = 64 << 10
 MOST_REDIRECTS, MOST_HEADERS, MOST_NOTICES = 300, 100, 50
+MOST_NAMES, LONGEST_TAIL = 20, 100
 STATUSES = frozenset({200, 301, 302, 303, 307, 308, 404})
 SEGMENT = re.compile(r"[A-Za-z0-9._~!&'()+,;=@%-]{1,200}", re.ASCII)
 PLACE = re.compile(r":([A-Za-z][A-Za-z0-9_]{0,40})", re.ASCII)
@@ -47,6 +49,8 @@ class PathPattern:
                 raise BadValue(f"{part!r:.80} can not be part of a path here.")
             if not PLACE.fullmatch(part):
                 decoded(part)
+        if len(self.names) > MOST_NAMES:
+            raise BadValue(f"{self.text!r:.80} has more than {MOST_NAMES} names.")
         if "*" in self._parts()[:-1] or len(set(self.names)) != len(self.names) or "splat" in self.names[:-1]:
             raise BadValue(f"{self.text!r:.80} has a “*” before its end, or a name twice.")
 
@@ -104,7 +108,8 @@ class Redirect:
 
 @dataclass(frozen=True, slots=True)
 class HeaderRule:
-    """A field that answers for matching paths carry. `path` may hold `*` anywhere."""
+    """A field that answers for matching paths carry. In `path` a part `:name` stands for any part, and one `*` after
+    all of these for any text: with more, there would be more ways to match than there is time for."""
 
     path: str
     name: str
@@ -114,10 +119,30 @@ class HeaderRule:
         if not re.fullmatch(r"/[A-Za-z0-9._~!&'()+,;=@%/:*-]{0,300}", self.path, re.ASCII):
             raise BadValue(f"{self.path!r:.80} is not a path.", hint="Begin with a slash.")
         decoded(self.path)
+        self._refuse_costly()
         if not FIELD_NAME.fullmatch(self.name) or not FIELD_VALUE.fullmatch(self.value):
             raise BadValue(f"{self.name!r:.60} has a name or a value that can not be sent.")
         if self.name.lower() in OURS:
             raise BadValue(f"The field {self.name} is the web server's own.")
+
+    def _refuse_costly(self) -> None:
+        head, star, tail = self.path.partition("*")
+        if "*" in tail or re.search("/:[A-Za-z]", tail):
+            raise BadValue(f"{self.path!r:.80} has a second “*”, or a “:name” after the “*”; use one “*”, as the last.")
+        if len(tail) > LONGEST_TAIL:
+            raise BadValue(f"{self.path!r:.80} has more than {LONGEST_TAIL} characters after the “*”.")
+        if re.search(r"/:[A-Za-z]\w*[^\w/]", head + star, re.ASCII):
+            raise BadValue(f"{self.path!r:.80} has a “:name” that is not a whole part of it.")
+
+    def head(self) -> Iterator[str | None]:
+        """What comes before the `*`: literal text, decoded, and None for each part that is a `:name`."""
+        for number, text in enumerate(re.split(r"(?<=/):([A-Za-z]\w*)", self.path.partition("*")[0], flags=re.ASCII)):
+            yield None if number % 2 else unquote(text)
+
+    def tail(self) -> str | None:
+        """What comes after the `*`, decoded. None: there is none."""
+        _, star, tail = self.path.partition("*")
+        return unquote(tail) if star else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +164,20 @@ def parse(redirects: bytes | None, headers: bytes | None) -> Rules:
         _most(fields, MOST_HEADERS, "_headers", notices),
         tuple(notices[:MOST_NOTICES]),
     )
+
+
+def still_taken(kept: codec.Json) -> codec.Json:
+    """Rules as they were kept, without those that an earlier version took and this one does not."""
+    kinds = {"redirects": Redirect, "headers": HeaderRule}
+    return {**kept, **{name: [rule for rule in kept[name] if _is_taken(kind, rule)] for name, kind in kinds.items()}}
+
+
+def _is_taken(kind: type, kept: codec.Json) -> bool:
+    try:
+        codec.load(kind, kept)
+    except BadValue:
+        return False
+    return True
 
 
 def _text(content: bytes | None, name: str, notices: list[str]) -> list[str]:

@@ -354,9 +354,10 @@ class LinuxSites:
     def _record(self, name: DeploymentName) -> Record:
         file = self._layout.site_record(name)
         try:
-            return codec.load(Record, json.loads(file.read_bytes()))
+            kept = json.loads(file.read_bytes())
         except FileNotFoundError:
             return Record()
+        return codec.load(Record, {**kept, "rules": site_rules.still_taken(kept["rules"])})
 
     def _keep(self, name: DeploymentName, record: Record) -> None:
         files.write_whole(self._layout.site_record(name), json.dumps(codec.dump(record)).encode())
