@@ -256,10 +256,29 @@ def test_inj_08_a_name_of_the_platform_can_not_be_taken(server, domain):
 
 def test_a_domain_belongs_to_one_deployment(server):
     server.sites.publish(app(domains=(Domain("a.example"),)))
-    with pytest.raises(BadValue, match="belongs to blog"):
+    with pytest.raises(BadValue, match="belongs to blog") as refused:
         server.sites.publish(app(name=SHOP, domains=(Domain("a.example"),)))
+    assert refused.value.facts == {"holder": "blog"}
     server.sites.forget(BLOG)
     assert server.sites.publish(app(name=SHOP, domains=(Domain("a.example"),))).release == 1
+
+
+def test_a_domain_goes_from_an_unpublished_deployment_to_the_next_one_that_has_it(server):
+    both = (Domain("a.example"), Domain("b.example"))
+    server.sites.publish(app(domains=both))
+    server.sites.unpublish(BLOG)
+    server.nginx.did.clear()
+    for release in (1, 2):
+        server.sites.publish(app(release, name=SHOP, domains=both[:1]))
+    assert server.nginx.did == ["test", "reload"]
+    assert server.sites.hosts(BLOG) == ("blog.apps.test", "b.example")
+    assert [text.count("server_name") for text in server.nginx.answers.values()] == [2, 2]
+    assert "a.example" not in server.text()
+    server.sites.refresh(BLOG)
+    with pytest.raises(BadValue, match="belongs to shop"):
+        server.sites.publish(app(domains=both))
+    assert server.sites.publish(app(domains=both[1:])).release == 1
+    assert server.sites.hosts(SHOP) == ("shop.apps.test", "a.example")
 
 
 def test_what_can_not_be_served_is_refused_before_anything_changes(server):

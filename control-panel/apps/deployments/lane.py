@@ -6,7 +6,7 @@ from apps.core import dns
 from apps.core.access import Capability
 from apps.core.clock import now
 from apps.core.errors import Conflict, Refused
-from apps.deployments import certificates, database_lane, domains, running, timers
+from apps.deployments import certificates, database_lane, domains, handover, running, timers
 from apps.deployments.errands import Act, Going
 from apps.deployments.models import CertificateSource, Deployment, ErrandKind, Release, Wish
 from webops_host.certificate_values import PrivateKey
@@ -23,12 +23,14 @@ def publish(going: Going) -> str:
         return NOTHING_LIVE
     if _wish(going) == Wish.STOPPED:
         return STOPPED
-    going.host.sites.publish(running.site(release))
+    site = running.site(release)
+    handover.patiently(going.errand, lambda: going.host.sites.publish(site))
     return "The site follows it."
 
 
 def start(going: Going) -> str:
-    running.start(going.host, _live(going))
+    release = _live(going)
+    handover.patiently(going.errand, lambda: running.start(going.host, release))
     timers.arrange(going.host, _live(going))
     return "Started."
 
@@ -36,6 +38,7 @@ def start(going: Going) -> str:
 def stop(going: Going) -> str:
     timers.hold(going.host, going.deployment)
     running.stop(going.host, _live(going))
+    handover.let_go(going.deployment)
     database_lane.retire(going.host, going.deployment)
     return "Stopped."
 
@@ -43,7 +46,8 @@ def stop(going: Going) -> str:
 def restart(going: Going) -> str:
     if _wish(going) == Wish.STOPPED:
         raise Conflict(f"{going.deployment} is stopped.", hint="Start it instead.", code="stopped")
-    running.restart(going.host, _live(going))
+    release = _live(going)
+    handover.patiently(going.errand, lambda: running.restart(going.host, release))
     timers.arrange(going.host, _live(going))
     database_lane.retire(going.host, going.deployment)
     return "Restarted."

@@ -236,14 +236,20 @@ class LinuxSites:
             if folder is not None:
                 os.close(folder)
 
-    def _claimed(self, name: DeploymentName, hosts: Iterable[HostName]) -> None:
-        """Raises BadValue for a name that another deployment answers to: nginx would take either, without a word."""
-        wanted = set(hosts)
+    def _left(self, name: DeploymentName, hosts: Iterable[HostName]) -> dict[DeploymentName, Record]:
+        """What unpublished deployments keep when these names are another's. Raises BadValue for a name that a published
+        one answers to: nginx would take either, without a word."""
+        wanted, found = set(hosts), {}
         for other in self.names():
-            site = self._record(other).site if other != name else None
-            both = wanted & set(site.domains) if site is not None else set()
-            if both:
-                raise BadValue(f"{min(both)} belongs to {other}.", hint="Take it from there first.")
+            record = self._record(other) if other != name else Record()
+            both = wanted & set(record.site.domains) if record.site is not None else set()
+            if both and record.up:
+                hint = "Take it from there first."
+                raise BadValue(f"{min(both)} belongs to {other}.", hint=hint, facts={"holder": str(other)})
+            if both and record.site is not None:
+                kept = tuple(domain for domain in record.site.domains if domain not in wanted)
+                found[other] = replace(record, site=replace(record.site, domains=kept))
+        return found
 
     # --- the text ----------------------------------------------------------------------------------------------
 
@@ -267,9 +273,10 @@ class LinuxSites:
         text = self._text(name, record)
         if _read(self._layout.nginx_site(name)) == text:
             return False
-        if record.site is not None:
-            self._claimed(name, record.site.domains)
-        self._swap({name: text})
+        left = self._left(name, record.site.domains) if record.site is not None else {}
+        for other, kept in left.items():
+            self._keep(other, kept)
+        self._swap({name: text, **{other: self._text(other, kept) for other, kept in left.items()}})
         return True
 
     def _swap(self, wanted: Mapping[DeploymentName, str | None]) -> None:
