@@ -161,6 +161,14 @@ def test_rules_of_a_tree_change_the_text_when_they_change(server):
     assert server.nginx.did == ["test", "reload"]
 
 
+def test_what_is_too_long_of_a_tree_is_left_out_and_the_site_goes_live(server):
+    link = "  Link: </assets/fonts/inter.woff2>; rel=preload; as=font; type=font/woff2; crossorigin\n"
+    write(server.layout.public(BLOG, 1), {"_redirects": f"/a /{'b' * 4000}\n/c /d\n", "_headers": f"/*\n{link * 60}"})
+    assert server.sites.publish(Site(BLOG, 1)).release == 1
+    assert len(server.sites.notices(BLOG)) > 1
+    assert "/d" in server.text()
+
+
 def test_iso_04_a_rule_that_an_earlier_version_took_is_left_out_and_holds_nobody_up(server):
     write(server.layout.public(BLOG, 1), {"_redirects": "/old /new\n", "_headers": "/a*\n  X-A: b\n/c\n  X-C: d\n"})
     server.sites.publish(Site(BLOG, 1))

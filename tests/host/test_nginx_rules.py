@@ -79,7 +79,7 @@ def test_only_what_is_written_as_a_wildcard_is_one():
     "field",
     [
         "Content-Length: 3", "Set-Cookie: a=b", "X y: z", "X-A: $host", "X-A:", "X-A: ü", "no field", "Basic-Auth: a:b",
-        "X-A: a\x7fb", "Transfer-Encoding: chunked", "Location: /x",
+        "X-A: a\x7fb", f"X-A: {'a' * 2001}", "X-A: " + '"' * 1950, "Transfer-Encoding: chunked", "Location: /x",
     ],
 )  # fmt: skip
 def test_inj_08_a_field_that_can_not_be_sent_is_told_and_left_out(field):
@@ -112,6 +112,23 @@ def test_files_that_are_no_text_or_too_much_are_left_out_as_a_whole():
     rules = parse("\n".join(f"/{n} /b" for n in range(400)).encode(), None)
     assert len(rules.redirects) == 300
     assert rules.notices == ("_redirects: only the first 300 rules are kept.",)
+
+
+def test_a_place_to_lead_to_has_an_end():
+    lines = [f"/a /{'b' * 1999}", f"/a /{'b' * 2000}", "/:a/x " + "/:a" * 20, "/:a/y " + "/:a" * 21]
+    rules = parse("\n".join(lines).encode(), None)
+    assert [rule.source.text for rule in rules.redirects] == ["/a", "/:a/x"]
+    assert [notice.partition(" was")[0] for notice in rules.notices] == ["_redirects, line 2", "_redirects, line 4"]
+
+
+def test_what_one_path_says_too_often_is_told_and_left_out():
+    link = "Link: </assets/fonts/inter.woff2>; rel=preload; as=font; type=font/woff2; crossorigin"
+    rules = parse(None, "\n".join(["/*", *[link] * 60, "/a", link, link.lower()]).encode())
+    kept = [rule for rule in rules.headers if rule.path == "/*"]
+    assert 30 < len(kept) < 60
+    assert len(rules.headers) == len(kept) + 2
+    assert len(rules.notices) == 60 - len(kept)
+    assert f"_headers, line {len(kept) + 2} was left out: With it, Link of '/*' would be longer" in rules.notices[0]
 
 
 def test_nothing_asks_for_nothing():

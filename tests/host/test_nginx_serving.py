@@ -180,6 +180,29 @@ def test_fields_are_those_of_the_path_asked_for_however_it_is_spelled(nginx):
     assert nginx.ask("ruled.apps.test", "/app.1234abcd.js").get("cache-control").endswith("immutable")
 
 
+NAMES = "".join(f"/:n{n}" for n in range(20))
+LONG = {
+    "targets": parse(f"/:a/* /{'b' * 1900}/:a/:splat".encode(), None),
+    "names": parse(f"{NAMES} {NAMES}{'/-' * 900}".encode(), None),
+    "sources": parse(f"/{'-' * 199}/{'-' * 199}/:a/{'-' * 90} /x/:a".encode(), None),
+    "paths": parse(None, f"/{'-' * 199}*{'-' * 100}\n X-A: b".encode()),
+    "wide": parse(None, f"/{'%C3%BC' * 33}*{'%C3%BC' * 16}\n X-A: b".encode()),
+    "values": parse(None, ("/*\n" + f" Link: <x>; rel={'x' * 80}\n" * 60).encode()),
+    "quotes": parse(None, ("/*\n" + f" X-A: {chr(34) * 600}\n" * 6).encode()),
+}
+
+
+@pytest.mark.parametrize("rules", LONG)
+def test_whatever_is_taken_of_a_tree_nginx_can_read(nginx, rules):
+    assert LONG[rules].redirects or LONG[rules].headers
+    name = DeploymentName("long")
+    write(nginx.layout.public(name, 1), {"index.html": "x"})
+    site_links.lead(nginx.layout.current(name), "releases/1")
+    nginx.write(nginx.front(name, Site(name, 1), LONG[rules]))
+    apply(nginx)
+    assert nginx.ask("long.apps.test", "/").status == 200
+
+
 # --- neighbours ------------------------------------------------------------------------------------------------
 
 ADDRESSES = (

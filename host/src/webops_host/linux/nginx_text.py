@@ -34,7 +34,7 @@ DIRECTIVES = frozenset(
     }
 )  # fmt: skip
 
-LONGEST = 3900  # bytes; nginx reads a word into a buffer of 4,096
+LONGEST = 3900  # bytes as written; nginx reads a word into a buffer of 4,096
 PLAIN = re.compile(r"[A-Za-z0-9_./:@=,+~^*-]+", re.ASCII)
 NAME = re.compile(r"[a-z][a-z0-9_]{0,119}", re.ASCII)
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -135,6 +135,13 @@ def _rows(lines: Lines, indent: str) -> Iterator[str]:
 
 def _word(word: Word) -> str:
     """The one place where a value becomes text of a configuration."""
+    text = _written(word)
+    if len(text.encode()) > LONGEST:
+        raise BadValue(f"{text[:40]!r}… is too long for a word of a configuration.")
+    return text
+
+
+def _written(word: Word) -> str:
     match word:
         case bool():
             raise BadValue(f"{word!r} is not a word.")
@@ -168,5 +175,3 @@ def _check(text: str) -> None:
     found = CONTROL.search(text)
     if found is not None:
         raise BadValue(f"{text!r:.80} holds a control character.", hint="Use one line of printable text.")
-    if len(text.encode()) > LONGEST:
-        raise BadValue(f"{text[:40]!r}… is too long for a word of a configuration.")

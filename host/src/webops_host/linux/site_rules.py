@@ -7,6 +7,7 @@ that a site made for another platform still goes live and its owner sees what do
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeVar
@@ -18,7 +19,8 @@ from webops_host.errors import BadValue
 T = TypeVar("T")
 LARGEST = 64 << 10
 MOST_REDIRECTS, MOST_HEADERS, MOST_NOTICES = 300, 100, 50
-MOST_NAMES, LONGEST_TAIL = 20, 100
+MOST_NAMES, LONGEST_TAIL, LONGEST_TARGET, LONGEST_VALUE = 20, 100, 2000, 3800
+"""So that what is written of a rule is a word that nginx reads. Quotes and backslashes of a value count twice."""
 STATUSES = frozenset({200, 301, 302, 303, 307, 308, 404})
 SEGMENT = re.compile(r"[A-Za-z0-9._~!&'()+,;=@%-]{1,200}", re.ASCII)
 PLACE = re.compile(r":([A-Za-z][A-Za-z0-9_]{0,40})", re.ASCII)
@@ -96,14 +98,21 @@ class Redirect:
             raise BadValue("A page that is shown in place must be one path of this site.")
         if self.unknown():
             raise BadValue(f"“:{self.unknown()[0]}” is not in the path.")
+        if len(self.target) > LONGEST_TARGET:
+            raise BadValue(f"A place to lead to has at most {LONGEST_TARGET} characters.")
+        if len(self._caught()) > MOST_NAMES:
+            raise BadValue(f"A place to lead to has at most {MOST_NAMES} names.")
 
     @property
     def stays(self) -> bool:
         return self.status in (200, 404)
 
     def unknown(self) -> list[str]:
+        return [name for name in self._caught() if name not in self.source.names]
+
+    def _caught(self) -> list[str]:
         path = re.sub(r"^https?://[^/]*", "", self.target)
-        return [name for name in re.findall(r"(?<=/):([A-Za-z]\w*)", path, re.ASCII) if name not in self.source.names]
+        return re.findall(r"(?<=/):([A-Za-z]\w*)", path, re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +133,12 @@ class HeaderRule:
             raise BadValue(f"{self.name!r:.60} has a name or a value that can not be sent.")
         if self.name.lower() in OURS:
             raise BadValue(f"The field {self.name} is the web server's own.")
+        if self.length() > LONGEST_VALUE:
+            raise BadValue(f"A value of {self.name} has too many quotes; {LONGEST_VALUE} characters can be sent.")
+
+    def length(self) -> int:
+        """Of the value as nginx reads it."""
+        return len(self.value) + self.value.count('"') + self.value.count("\\")
 
     def _refuse_costly(self) -> None:
         head, star, tail = self.path.partition("*")
@@ -231,7 +246,7 @@ def _redirect(words: list[str]) -> Redirect:
 
 
 def _headers(lines: list[str], notices: list[str]) -> Iterator[HeaderRule]:
-    path = ""
+    path, joined = "", Counter[tuple[str, str]]()
     for number, line in enumerate(lines, 1):
         text = line.strip()
         if not text or text.startswith("#"):
@@ -243,9 +258,20 @@ def _headers(lines: list[str], notices: list[str]) -> Iterator[HeaderRule]:
         try:
             if not path or not colon:
                 raise BadValue("It is neither a path nor a field below one.")
-            yield HeaderRule(path, name.strip(), value.strip())
+            rule = HeaderRule(path, name.strip(), value.strip())
+            _add(rule, joined)
+            yield rule
         except BadValue as error:
             notices.append(f"_headers, line {number} was left out: {error.message}")
+
+
+def _add(rule: HeaderRule, joined: Counter[tuple[str, str]]) -> None:
+    """What one path says twice is sent as one value. Raises BadValue when it would be too long."""
+    key = (rule.path, rule.name.lower())
+    length = joined[key] + len(", ") + rule.length()
+    if length > LONGEST_VALUE:
+        raise BadValue(f"With it, {rule.name} of {rule.path!r:.60} would be longer than {LONGEST_VALUE} characters.")
+    joined[key] = length
 
 
 def decoded(text: str) -> str:
