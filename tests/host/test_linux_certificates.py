@@ -156,6 +156,33 @@ def test_rel_14_a_name_that_leads_elsewhere_is_told_and_never_asked_for(case):
     assert len(case.authority.asked) == 1
 
 
+def test_rel_14_the_same_certificate_is_not_ordered_again_while_a_name_is_missing(case):
+    """An authority gives five a week for the same names, and then none."""
+    case.elsewhere = {"www.blog.example"}
+    case.certificates.issue(BLOG, QUIET)
+    for _ in range(7):
+        with pytest.raises(CertificateRefused, match=r"www\.blog\.example leads away") as refused:
+            case.certificates.issue(BLOG, QUIET)
+        assert "www.blog.example. A 203.0.113.1" in refused.value.hint
+        case.now += 700
+    assert case.authority.asked == [("blog", ("blog.example",))]
+    assert case.certificates.status(BLOG).failures == 0, "the authority refused nothing"
+    case.now += 61 * DAY
+    assert case.certificates.renew_due() == (Renewal("blog"),), "what it never was for keeps it from nothing"
+
+
+def test_rel_14_a_name_that_is_lost_for_a_moment_stays_in_the_certificate(case):
+    case.certificates.issue(BLOG, QUIET)
+    case.publish("blog.example", "www.blog.example", "new.example")
+    case.elsewhere = {"www.blog.example"}
+    with pytest.raises(CertificateRefused, match=r"www\.blog\.example leads away"):
+        case.certificates.issue(BLOG, QUIET)
+    assert sources(case)[2] == ("www.blog.example", CertificateSource.ACME, True)
+    case.elsewhere = set()
+    case.certificates.issue(BLOG, QUIET)
+    assert case.authority.asked[1:] == [("blog", ("blog.example", "www.blog.example", "new.example"))]
+
+
 def test_rel_14_a_failure_is_kept_and_the_next_attempt_waits_longer_each_time(case):
     case.authority.fails = FAILED
     waits = []

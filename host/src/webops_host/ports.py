@@ -181,7 +181,8 @@ class Certificates(Protocol):
 
     def issue(self, name: DeploymentName, console: Console) -> CertificateStatus:
         """Have a certificate from the authority for those of its names that lead here. Again, while that is good for
-        all of them: nothing. Raises CertificateRefused with the reason, NotFound without a site, Cancelled."""
+        all of them: nothing. Raises CertificateRefused with the reason, also when a name is missing in what is there
+        and does not lead here, or a new one would lose a name; NotFound without a site, Cancelled."""
 
     def renew_due(self) -> tuple[Renewal, ...]:
         """Renew each of the authority's certificates that has less than a third of its life left, unless it failed a

@@ -78,7 +78,7 @@ class LinuxCertificates:
             wanted = self._wanted(name)
             if wanted and not self._is_good_for(name, wanted):
                 self._book.read(name).check(self._clock())
-                self._obtain(name, self._leading_here(wanted, console), console)
+                self._obtain(name, self._worth_asking(name, wanted, console), console)
                 self._sites.refresh(name, reload=True)
         return self.status(name)
 
@@ -128,7 +128,7 @@ class LinuxCertificates:
         with self._alone():
             if not self._is_good_for(PANEL, [host]):
                 self._book.read(PANEL).check(self._clock())
-                self._obtain(PANEL, self._leading_here([host], console), console)
+                self._obtain(PANEL, self._worth_asking(PANEL, [host], console), console)
         self._main()
 
     def forget(self, name: DeploymentName) -> None:
@@ -175,20 +175,20 @@ class LinuxCertificates:
         ]
         return [host for host in self._sites.hosts(name) if not any(facts.covers(host) for facts in better)]
 
-    def _leading_here(self, hosts: Iterable[HostName], console: Console) -> tuple[str, ...]:
-        """Raises CertificateRefused when none does."""
+    def _worth_asking(self, name: str, hosts: Iterable[HostName], console: Console) -> tuple[str, ...]:
+        """Those that lead here. Raises CertificateRefused when the certificate in use is as good as another one would
+        be, or better: while there is time, a name of it that does not lead here any more is not left out. It may be a
+        name server that is out of order, and a certificate without the name would break its site for sure."""
         checks = self._look(hosts)
-        for found in checks:
-            if not found.ok:
-                console.emit(f"{found.problem} Set this record: {found.record or 'its address'}")
+        away = [found for found in checks if not found.ok]
+        for found in away:
+            console.emit(f"{found.problem} Set this record: {found.record or 'its address'}")
         good = tuple(found.host for found in checks if found.ok)
-        if not good:
-            first = checks[0]
-            raise CertificateRefused(
-                first.problem,
-                hint=f"Set this record where the domain is managed: {first.record}" if first.record else "",
-                facts={"reason": "names", "host": first.host},
-            )
+        facts = self._facts(name)
+        held = () if facts is None or _is_late(facts, self._clock(), 6) else facts.names
+        lost = [found for found in away if found.host in held]
+        if away and (lost or not good or self._is_good_for(name, good)):
+            raise _leads_away((lost or away)[0])
         return good
 
     def _obtain(self, name: str, hosts: Iterable[str], console: Console) -> None:
@@ -216,26 +216,18 @@ class LinuxCertificates:
     def _renew(self, name: str) -> Renewal:
         try:
             self._book.read(name).check(self._clock())
-            self._obtain(name, self._renewable(name), SILENT)
+            self._obtain(name, self._worth_asking(name, self._needing(name), SILENT), SILENT)
             self._main() if name == PANEL else self._sites.refresh(DeploymentName(name), reload=True)
         except HostError as error:
             return Renewal(name, error.message)
         return Renewal(name)
 
-    def _renewable(self, name: str) -> tuple[str, ...]:
-        """The names to renew for. One that does not lead here any more is left out only when time gets short: it may
-        be a name server that is out of order, and a certificate without the name would break its site for sure."""
+    def _needing(self, name: str) -> list[HostName]:
+        """The names that a certificate of the authority's is for. Raises CertificateRefused when there is none."""
         hosts = [self._platform.panel] if name == PANEL else self._wanted(DeploymentName(name))
         if not hosts:
             raise CertificateRefused("No name needs it any more.", facts={"reason": "names"})
-        checks = self._look(hosts)
-        good = tuple(found.host for found in checks if found.ok)
-        bad = next((found for found in checks if not found.ok), None)
-        facts = self._facts(name)
-        short = facts is not None and _is_late(facts, self._clock(), 6)
-        if bad is not None and (not good or not short):
-            raise CertificateRefused(bad.problem, facts={"reason": "names", "host": bad.host})
-        return good
+        return hosts
 
     # --- uploaded ----------------------------------------------------------------------------------------------
 
@@ -283,6 +275,11 @@ def write_main(layout: ServerLayout, platform: Platform) -> None:
 def _is_late(facts: CertificateFacts, now: float, part: int) -> bool:
     """Whether less than one of so many parts of its life is left."""
     return facts.not_after - now < (facts.not_after - facts.not_before) / part
+
+
+def _leads_away(found: NameCheck) -> CertificateRefused:
+    hint = f"Set this record where the domain is managed: {found.record}" if found.record else ""
+    return CertificateRefused(found.problem, hint=hint, facts={"reason": "names", "host": found.host})
 
 
 def _belong_together(chain_pem: str, key: PrivateKey) -> None:
