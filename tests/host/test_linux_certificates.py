@@ -303,6 +303,29 @@ def test_an_uploaded_certificate_is_served_before_any_other_until_it_is_removed(
     assert not key.parent.exists()
 
 
+def test_rel_14_an_uploaded_certificate_that_ended_is_told_as_what_it_is(case):
+    case.certificates.upload(BLOG, *given("blog.example", not_after=datetime.now(UTC) + timedelta(days=10)))
+    case.now += 11 * DAY
+    ended = case.certificates.status(BLOG).hosts[1]
+    assert (ended.source, ended.covered, ended.is_served) == (CertificateSource.UPLOADED, False, True)
+    assert ended.facts.not_after < case.now
+    assert str(case.layout.tls(BLOG)) in case.server.text()
+    case.certificates.issue(BLOG, QUIET)
+    assert sources(case)[1] == ("blog.example", CertificateSource.ACME, True)
+
+
+def test_an_uploaded_certificate_gives_way_before_it_ends(case):
+    case.certificates.issue(BLOG, QUIET)
+    long, short = (datetime.now(UTC) + timedelta(hours=hours) for hours in (90 * 24, 23))
+    case.certificates.upload(BLOG, *given("blog.example", "www.blog.example", not_after=long))
+    case.now += 70 * DAY
+    assert case.certificates.renew_due() == (), "no name needs the authority's"
+    case.now -= 70 * DAY
+    case.lay(CA.issue_cert("blog.example", not_after=short), case.layout.tls(BLOG))
+    assert case.certificates.renew_due() == ()
+    assert str(case.layout.tls(BLOG)) not in case.server.text()
+
+
 def test_an_uploaded_certificate_is_looked_at_first(case):
     chain, key = given("blog.example")
     _, other = given("blog.example")

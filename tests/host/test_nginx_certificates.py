@@ -96,4 +96,6 @@ def test_each_name_gets_the_certificate_that_counts_most(tmp_path):
     lay(layout.settings / "tls/blog", www, expired=True)
     assert tls_files.chosen(layout, "blog", (www,)) == {www: acme}
     acme.chain.write_text("broken")
+    assert tls_files.chosen(layout, "blog", (www,)) == {www: uploaded}, "its end is told; of the platform's nothing is"
+    uploaded.chain.write_text("broken")
     assert tls_files.chosen(layout, "blog", (www,)) == {www: platform}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -12,13 +13,15 @@ from tests.support.pages import browser, live, parsed
 from apps.core import dns
 from apps.core.access import Actor
 from apps.core.clock import now
+from apps.deployments import certificates as deployed
 from apps.deployments import turns
 from apps.deployments.actions import domains
 from apps.deployments.models import Certificate, DomainName, Errand, Turn
 from apps.services import alerts, certificates
 from apps.services.models import Alert, Severity
+from webops_host.certificate_values import CertificateSource, CertificateStatus, HostCertificate
 from webops_host.errors import HostUnreachable
-from webops_host.fake_certificates import FakeCertificates
+from webops_host.fake_certificates import FakeCertificates, facts
 
 DOWN = "The authority can not be reached."
 
@@ -112,6 +115,16 @@ def test_rel_14_the_end_is_told_in_time(days, severity, says, secured):
     kept.not_after = now() + timedelta(days=60)
     certificates.judge(kept)
     assert not Alert.objects.filter(kind=certificates.KIND, resolved_at=None).exists()
+
+
+def test_rel_14_the_end_is_told_for_as_long_as_the_host_says_it(blog, host):
+    """As it says it of an uploaded one that is over, when there is no other."""
+    live(blog, host, 1)
+    over = replace(facts("www.example.com"), not_after=now().timestamp() - 3600)
+    ended = HostCertificate("www.example.com", CertificateSource.UPLOADED, over, False, over.fingerprint)
+    certificates.judge(deployed.keep(blog, CertificateStatus((*host.certificates.status(blog.slug).hosts, ended))))
+    row = Alert.objects.get(resolved_at=None)
+    assert (row.kind, row.severity, row.hint) == (certificates.KIND, "critical", "Upload a new one.")
 
 
 def test_another_certificate_on_the_wire_is_told(secured):

@@ -33,8 +33,8 @@ class CertificateFacts:
 
 @dataclass(frozen=True, slots=True)
 class HostCertificate:
-    """What visitors of one name get. `on_the_wire` is the fingerprint that the running web server shows, empty when it
-    could not be asked."""
+    """What visitors of one name get. It is `covered` by a certificate that has the name and is not over. `on_the_wire`
+    is the fingerprint that the running web server shows, empty when it could not be asked."""
 
     host: str
     source: CertificateSource

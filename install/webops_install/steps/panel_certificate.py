@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 from webops_host.linux import tls_files
@@ -16,8 +17,11 @@ PROGRAM = "/opt/webops/current/host/certificates.py"
 
 
 def has_one(setup: Setup) -> bool:
+    """One of its own that is not over; one that is stays in use until the next is there."""
     files = tls_files.of_panel(ServerLayout(), HostName(setup.answers.panel))
-    return files != tls_files.files_in(ServerLayout().platform_tls)
+    found = tls_files.facts_of(files)
+    fallback = tls_files.files_in(ServerLayout().platform_tls)
+    return files != fallback and found is not None and found.not_after > time.time()
 
 
 def leads_here(setup: Setup) -> bool:

@@ -14,7 +14,7 @@ import ssl
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from webops_host import files
@@ -90,7 +90,9 @@ class LinuxCertificates:
             for name in set(names) - known:
                 self._authority.delete(name)  # its deployment went
                 self._book.forget(name)
-            return tuple(self._renew(name) for name in names if name in known and self._is_due(name))
+            done = tuple(self._renew(name) for name in names if name in known and self._is_due(name))
+        self._give_way()
+        return done
 
     def upload(self, name: DeploymentName, chain_pem: str, key: PrivateKey) -> CertificateStatus:
         facts = self._fitting(chain_pem, key)
@@ -168,10 +170,11 @@ class LinuxCertificates:
 
     def _wanted(self, name: DeploymentName) -> list[HostName]:
         """Names that need one of the authority's: all that no better certificate covers already."""
+        lasts = self._clock() + tls_files.AHEAD
         better = [
             facts
             for source, _, facts in tls_files.candidates(self._layout, name)
-            if source is not CertificateSource.ACME and facts.not_after > self._clock() and not tls_files.is_ours(facts)
+            if source is not CertificateSource.ACME and facts.not_after > lasts and not tls_files.is_ours(facts)
         ]
         return [host for host in self._sites.hosts(name) if not any(facts.covers(host) for facts in better)]
 
@@ -210,8 +213,9 @@ class LinuxCertificates:
         return facts is not None and not _is_late(facts, self._clock(), 3) and all(facts.covers(host) for host in hosts)
 
     def _is_due(self, name: str) -> bool:
+        """Whether it ends soon, and any name needs it still."""
         facts = self._facts(name)
-        return facts is not None and _is_late(facts, self._clock(), 3)
+        return facts is not None and _is_late(facts, self._clock(), 3) and bool(self._needing(name))
 
     def _renew(self, name: str) -> Renewal:
         try:
@@ -223,11 +227,16 @@ class LinuxCertificates:
         return Renewal(name)
 
     def _needing(self, name: str) -> list[HostName]:
-        """The names that a certificate of the authority's is for. Raises CertificateRefused when there is none."""
-        hosts = [self._platform.panel] if name == PANEL else self._wanted(DeploymentName(name))
-        if not hosts:
-            raise CertificateRefused("No name needs it any more.", facts={"reason": "names"})
-        return hosts
+        """The names that a certificate of the authority's is for."""
+        return [self._platform.panel] if name == PANEL else self._wanted(DeploymentName(name))
+
+    def _give_way(self) -> None:
+        """Have nginx show another certificate where an uploaded one ends, when there is another. Where that can not be
+        now, the next look does it."""
+        for name in self._sites.names():
+            if self._layout.tls(name).is_dir():
+                with suppress(HostError):
+                    self._sites.refresh(name)
 
     # --- uploaded ----------------------------------------------------------------------------------------------
 
@@ -261,7 +270,8 @@ class LinuxCertificates:
     def _shown(self, host: HostName, here: list[tls_files.Candidate], wire: str) -> HostCertificate:
         source, _, facts = tls_files.choose(self._layout, here, host, self._clock())
         said = facts or CertificateFacts((), "nobody", 0.0, 0.0, "")
-        return HostCertificate(host, source, said, said.covers(host), wire)
+        covered = said.covers(host) and said.not_after > self._clock()
+        return HostCertificate(host, source, said, covered, wire)
 
 
 def write_main(layout: ServerLayout, platform: Platform) -> None:

@@ -17,6 +17,8 @@ PANEL = "_panel"
 """Where the panel's own certificate is kept; no deployment's name has an underscore."""
 OURS = "WebOps, this server"
 """Who signed the platform's own certificate when setup made it: nobody whom browsers know."""
+AHEAD = 86_400.0
+"""Seconds; more than lies between two looks of the timer."""
 Candidate = tuple[CertificateSource, TlsFiles, CertificateFacts]
 
 
@@ -32,11 +34,14 @@ def chosen(
 def choose(
     layout: ServerLayout, here: list[Candidate], host: HostName, now: float
 ) -> tuple[CertificateSource, TlsFiles, CertificateFacts | None]:
-    """The first that covers the name and is not over. Otherwise the platform's, whatever it covers: a browser then
-    says that the certificate is for other names, and no visitor's request is lost to a missing file."""
-    for source, files, facts in here:
-        if facts.covers(host) and facts.not_after > now:
-            return source, files, facts
+    """The first that covers the name and lasts. One that ends within a day gives way to another, and to nothing else:
+    an end that people are told of is better than a certificate that nobody trusts. Without any, the platform's,
+    whatever it covers: no visitor's request is lost to a missing file."""
+    fitting = [candidate for candidate in here if candidate[2].covers(host) and not is_ours(candidate[2])]
+    for moment in (now + AHEAD, now, 0.0):
+        for source, files, facts in fitting:
+            if facts.not_after > moment:
+                return source, files, facts
     platform = next((facts for source, _, facts in here if source is CertificateSource.PLATFORM), None)
     return CertificateSource.PLATFORM, files_in(layout.platform_tls), platform
 
