@@ -18,7 +18,7 @@ from apps.core.errors import Conflict, Forbidden, Invalid, Missing
 from apps.core.models import AuditRecord
 from apps.deployments import certificates, errands
 from apps.deployments.actions import certificates as asked
-from apps.deployments.actions import domains
+from apps.deployments.actions import domains, releases
 from apps.deployments.models import Certificate, Errand, ErrandKind
 from webops_host.certificate_values import CertificateStatus
 from webops_host.errors import CertificateRefused, HostUnreachable
@@ -49,10 +49,60 @@ def test_a_domain_that_leads_here_gets_a_certificate_by_itself(actor, blog, host
 
 def test_one_that_leads_elsewhere_is_not_asked_for(actor, blog, host, names):
     live(blog, host, 1)
+    worker(host).work_once()
     names["www.example.com", dns.Kind.A] = ("203.0.113.9",)
+    host.certificates_here.elsewhere = {"www.example.com": "203.0.113.9"}
     domains.add(actor, blog, "www.example.com")
     worker(host).work_once()
+    assert Certificate.objects.get().lacking == ["www.example.com"]
+    assert blog.errands.get(kind="check").outcome.endswith("There is none yet for www.example.com.")
+    host.did.clear()
+    domains.look(actor, blog)
+    worker(host).work_once()
     assert "certificates.issue blog" not in host.did
+
+
+def test_a_site_without_domains_gets_one_for_its_own_name_by_itself(actor, blog, host):
+    host.urls[blog.slug] = "https://blog.apps.test"
+    release = releases.deploy(actor, blog)
+    worker(host).work_once()
+    look = blog.errands.get()
+    assert (look.kind, look.by_platform, look.outcome) == ("check", True, "The certificate is there.")
+    release.refresh_from_db()
+    assert release.finished_at <= look.started_at, "it is live without"
+    assert Certificate.objects.get().lacking == []
+    releases.deploy(actor, blog)
+    worker(host).work_once()
+    assert blog.errands.count() == 1
+
+
+def test_a_release_that_waits_comes_before_the_certificate(actor, blog, host):
+    host.urls[blog.slug] = "https://blog.apps.test"
+    live(blog, host, 1)
+    releases.deploy(actor, blog)
+    certificates.after_release(blog)
+    worker(host).work_once()
+    said = list(blog.errands.order_by("pk").values_list("outcome", flat=True))
+    assert said == ["A release waits; certificates are looked at after it.", "The certificate is there."]
+
+
+def test_where_nothing_is_encrypted_nothing_is_looked_at(blog, host):
+    live(blog, host, 1)
+    assert blog.url.startswith("http://")
+    certificates.after_release(blog)
+    assert not blog.errands.exists()
+
+
+def test_a_name_that_the_uploaded_one_is_not_for_gets_one_by_itself(actor, blog, host, names):
+    live(blog, host, 1)
+    asked.upload(actor, blog, **pair("blog.apps.test"))
+    worker(host).work_once()
+    domains.add(actor, blog, "www.example.com")
+    worker(host).work_once()
+    assert {entry["host"]: entry["source"] for entry in Certificate.objects.get().hosts} == {
+        "blog.apps.test": "uploaded",
+        "www.example.com": "acme",
+    }
 
 
 def test_after_a_failure_the_authority_is_left_alone_until_it_is_time(actor, blog, host, names):

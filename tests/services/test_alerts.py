@@ -171,6 +171,29 @@ def test_a_domain_that_is_well_is_left_alone(secured, host):
     assert not Errand.objects.exists()
 
 
+def test_the_platforms_name_is_looked_at_until_it_has_a_certificate(blog, host):
+    live(blog, host, 1)
+    assert certificates.watch(blog.host, host, never) == "1 looked at"
+
+    def due(*, age: timedelta, since: timedelta) -> int:
+        type(blog).objects.update(created_at=now() - age)
+        blog.errands.update(created_at=now() - since, state="done")
+        before = blog.errands.count()
+        certificates.look(blog.host, host, never)
+        return blog.errands.count() - before
+
+    assert due(age=timedelta(minutes=30), since=timedelta(0)) == 1
+    assert due(age=timedelta(minutes=30), since=timedelta(minutes=5)) == 0
+    assert due(age=timedelta(minutes=30), since=timedelta(minutes=11)) == 1
+    assert due(age=timedelta(days=100), since=timedelta(days=9)) == 0
+    Certificate.objects.update(next_try_at=now() + timedelta(hours=1))
+    assert due(age=timedelta(days=100), since=timedelta(days=11)) == 0, "the authority wants to be left alone"
+    Certificate.objects.update(next_try_at=None)
+    assert due(age=timedelta(days=100), since=timedelta(days=11)) == 1
+    worker(host).work_once()
+    assert due(age=timedelta(days=100), since=timedelta(days=11)) == 0
+
+
 # --- turns ---
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from apps.core import hosts
 from apps.core.clock import now
-from apps.deployments.models import Certificate, Deployment
+from apps.deployments import errands
+from apps.deployments.models import Certificate, Deployment, ErrandKind
 from webops_host.certificate_values import CertificateSource, CertificateStatus, HostCertificate
 from webops_host.errors import HostError
 from webops_host.ports import Host
@@ -39,6 +40,13 @@ def refresh(deployment: Deployment, host: Host) -> Certificate | None:
     except HostError:
         return None
     return keep(deployment, status) if status.hosts else None
+
+
+def after_release(deployment: Deployment) -> None:
+    """Have the certificates looked at for a site where nobody did yet; by an errand, since no release waits for an
+    authority."""
+    if deployment.url.startswith("https://") and not Certificate.objects.filter(deployment=deployment).exists():
+        errands.ask_ourselves(deployment, ErrandKind.CHECK)
 
 
 def _filled(row: Certificate, status: CertificateStatus) -> Certificate:

@@ -8,7 +8,7 @@ from apps.core.clock import now
 from apps.core.errors import Conflict, Refused
 from apps.deployments import certificates, database_lane, domains, handover, running, timers
 from apps.deployments.errands import Act, Going
-from apps.deployments.models import CertificateSource, Deployment, ErrandKind, Release, Wish
+from apps.deployments.models import Certificate, Deployment, ErrandKind, Release, State, Wish
 from webops_host.certificate_values import PrivateKey
 from webops_host.errors import HostError
 
@@ -74,21 +74,25 @@ def check(going: Going) -> str:
 
 
 def secure(going: Going) -> str:
-    """Have a certificate for the names that lead here and have none of their own yet, unless asking failed lately. What
-    the authority says no to is kept with the certificate and is no failure of the look."""
+    """Have a certificate for the names that lead here and have none yet, unless asking failed lately. What the
+    authority says no to is kept with the certificate and is no failure of the look."""
+    if going.deployment.live is None or _wish(going) == Wish.STOPPED:
+        return ""
+    if going.errand.by_platform and going.deployment.releases.filter(state=State.QUEUED).exists():
+        return "A release waits; certificates are looked at after it."
     row = certificates.refresh(going.deployment, going.host)
-    if row is None or row.source == CertificateSource.UPLOADED or (row.next_try_at and row.next_try_at > now()):
+    if row is None or (row.next_try_at and row.next_try_at > now()):
         return ""
     where = domains.place(going.host)
-    here = {one.name for one in going.deployment.domains.all() if one.is_proven and domains.points_here(one, where)}
-    if not any(entry["host"] in here and not entry["covered"] for entry in row.hosts):
+    away = {one.name for one in going.deployment.domains.all() if not domains.points_here(one, where)}
+    if not set(row.lacking) - away:
         return ""
     try:
-        certificates.keep(going.deployment, going.host.certificates.issue(going.deployment.slug, going.console()))
+        row = certificates.keep(going.deployment, going.host.certificates.issue(going.deployment.slug, going.console()))
     except HostError as error:
         certificates.refresh(going.deployment, going.host)
-        return f"No certificate yet: {error.message}"
-    return "The certificate is there."
+        return f"No certificate for every name yet: {error.message}"
+    return f"The certificate is there.{_lacking(row)}"
 
 
 def issue(going: Going) -> str:
@@ -97,7 +101,12 @@ def issue(going: Going) -> str:
     except HostError:
         certificates.refresh(going.deployment, going.host)
         raise
-    return f"The certificate is there, until {row.not_after:%-d %B %Y}." if row.not_after else "It is there."
+    until = f", until {row.not_after:%-d %B %Y}" if row.not_after else ""
+    return f"The certificate is there{until}.{_lacking(row)}"
+
+
+def _lacking(row: Certificate) -> str:
+    return f" There is none yet for {', '.join(row.lacking)}." if row.lacking else ""
 
 
 def upload(going: Going) -> str:

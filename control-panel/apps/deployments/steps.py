@@ -17,7 +17,7 @@ from apps.core.checks import is_loopback
 from apps.core.clock import now
 from apps.core.lines import UNREACHABLE
 from apps.databases import actions as databases
-from apps.deployments import environment, hiding, keeping, looking, repositories, running, sites, timers
+from apps.deployments import certificates, environment, hiding, keeping, looking, repositories, running, sites, timers
 from apps.deployments.logs import Writer
 from apps.deployments.models import Deployment, Release, ReleaseKind, State, Variable, Wish
 from apps.deployments.plan import Kind, Plan
@@ -368,6 +368,7 @@ def finish(run: Run) -> Outcome:
     timers.arrange(run.host, run.release)
     if run.deployment.database is not None:
         databases.retire(run.host, run.deployment.database)
+    certificates.after_release(run.deployment)
     removed = keeping.prune(run.host, run.deployment)
     Release.objects.filter(pk=run.release.pk).update(finished_at=now())
     return Outcome(f"{removed} old releases removed" if removed else "")

@@ -4,14 +4,12 @@ either does not come right."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
-
-from django.db.models import Q
+from datetime import datetime, timedelta
 
 from apps.core.clock import now
 from apps.core.models import Host as HostRow
 from apps.deployments import certificates, errands
-from apps.deployments.models import Certificate, CertificateSource, Deployment, DomainName, ErrandKind, Wish
+from apps.deployments.models import Certificate, CertificateSource, Deployment, DomainName, ErrandKind, State, Wish
 from apps.services import alerts
 from apps.services.models import Severity
 from webops_host.certificate_values import Renewal
@@ -34,8 +32,8 @@ def renew(row: HostRow, host: Host, stop: Callable[[], bool]) -> str:
 
 
 def watch(row: HostRow, host: Host, stop: Callable[[], bool]) -> str:
-    """Ask about the certificate of every deployment with domains, and raise or resolve what there is to say."""
-    mine = Deployment.objects.filter(host=row, wish=Wish.UP, domains__proven_at__isnull=False).distinct()
+    """Ask about the certificate of every deployment that is up, and raise or resolve what there is to say."""
+    mine = Deployment.objects.filter(host=row, wish=Wish.UP, releases__state=State.LIVE)
     count = 0
     for deployment in mine.select_related("team"):
         if stop():
@@ -90,27 +88,38 @@ def _tell(row: HostRow, renewal: Renewal) -> None:
 
 
 def look(row: HostRow, host: Host, stop: Callable[[], bool]) -> str:
-    """Ask the DNS again about domains that do not lead here yet, less and less often; and for a certificate once they
-    do. The worker does it in the deployment's lane."""
-    at = now()
-    waiting = DomainName.objects.filter(
-        Q(proven_at=None) | Q(deployment__certificate=None) | ~Q(deployment__certificate__source="uploaded"),
-        deployment__host=row,
-        created_at__gt=at - FORGET_AFTER,
-        deployment__wish=Wish.UP,
-    )
+    """Ask the DNS again about domains that do not lead here yet, and for the certificates of names that have none, less
+    and less often. The worker does it in the deployment's lane."""
+    up = Deployment.objects.filter(host=row, wish=Wish.UP)
+    waiting = DomainName.objects.filter(deployment__in=up, created_at__gt=now() - FORGET_AFTER)
     found = {one.deployment for one in waiting.select_related("deployment__host") if _is_due(one)}
+    known = Certificate.objects.filter(deployment__in=up)
+    found |= {kept.deployment for kept in known.select_related("deployment__host") if _lacks_own(kept)}
     for deployment in found:
         errands.ask_ourselves(deployment, ErrandKind.CHECK)
     return f"{len(found)} asked for"
 
 
 def _is_due(domain: DomainName) -> bool:
-    """After a tenth of the time that it has been here: every ten minutes at first, in the end every few days."""
     items = domain.records.get("items", [])
     kept = Certificate.objects.filter(deployment=domain.deployment_id).first()
-    covered = kept is not None and any(e["host"] == domain.name and e["covered"] for e in kept.hosts)
-    if domain.is_proven and items and all(item["ok"] for item in items) and (kept is None or covered):
+    lacks = kept is not None and (domain.name in kept.lacking or not any(e["host"] == domain.name for e in kept.hosts))
+    if domain.is_proven and items and all(item["ok"] for item in items) and not lacks:
         return False
-    wait = max(LOOK_EVERY, (now() - domain.created_at) / 10)
-    return domain.checked_at is None or domain.checked_at < now() - wait
+    return _has_waited(domain.created_at, domain.checked_at)
+
+
+def _lacks_own(kept: Certificate) -> bool:
+    """Whether it is time to ask for the name that a deployment has from the platform."""
+    deployment = kept.deployment
+    if not set(kept.lacking) - set(deployment.domains.values_list("name", flat=True)):
+        return False
+    if kept.next_try_at is not None and kept.next_try_at > now():
+        return False
+    last = deployment.errands.filter(kind=ErrandKind.CHECK).order_by("-pk").first()
+    return _has_waited(deployment.created_at, last.created_at if last is not None else None)
+
+
+def _has_waited(born: datetime, last: datetime | None) -> bool:
+    """A tenth of the time that it has been here: every ten minutes at first, in the end every few days."""
+    return last is None or last < now() - max(LOOK_EVERY, (now() - born) / 10)

@@ -80,7 +80,7 @@ class FakeCertificates:
             found = self.given.get((name, source))
             if found is not None and found.covers(host):
                 return HostCertificate(host, source, found, True, found.fingerprint)
-        own = facts(f"*.{DOMAIN}", issuer="WebOps, this server")
+        own = replace(facts(f"*.{DOMAIN}", issuer="WebOps, this server"), self_signed=True)
         return HostCertificate(host, CertificateSource.PLATFORM, own, own.covers(host), own.fingerprint)
 
 

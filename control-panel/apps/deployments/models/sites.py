@@ -101,6 +101,11 @@ class Certificate(models.Model):
         return found
 
     @property
+    def lacking(self) -> list[str]:
+        """The names for which there is none that browsers trust."""
+        return [entry["host"] for entry in self.hosts if not entry["covered"]]
+
+    @property
     def is_other_on_the_wire(self) -> bool:
         """Whether visitors get another certificate than the one on disk."""
         return any(entry["other_on_the_wire"] for entry in self.hosts)
