@@ -16,6 +16,7 @@ from apps.core.errors import Conflict, Forbidden, Invalid, Missing
 from apps.core.models import Role, Team
 from apps.deployments import domains, running, steps
 from apps.deployments.actions import domains as asked
+from apps.deployments.actions import site
 from apps.deployments.domains import Taken
 from apps.deployments.models import Deployment, DomainName, Errand, State
 from apps.deployments.plan import Kind as PlanKind
@@ -325,6 +326,25 @@ def test_a_record_says_what_was_found_and_what_to_do(found, ok, says, blog, host
 def test_a_missing_aaaa_is_fine_and_a_wrong_one_is_not(blog, host, names):
     assert looked(blog, host, names)["AAAA"].ok is True
     assert looked(blog, host, names, AAAA=("2001:db8::9",))["AAAA"].ok is False
+
+
+def test_behind_a_cdn_the_host_says_whether_a_name_leads_here(actor, blog, host, names):
+    live(blog, host, 1, STATIC)
+    names.update({("www.example.com", Kind.A): ("104.16.0.1",), ("www.example.com", Kind.AAAA): ("2606:4700::1",)})
+    row = asked.add(actor, blog, "www.example.com")
+    worker(host).work_once()
+    site.change(actor, blog, cdn="cloudflare")
+    worker(host).work_once()
+    row.refresh_from_db()
+    assert [item["says"] for item in row.records["items"]] == ["Comes here through the CDN."] * 2
+    assert domains.points_here(row, domains.place(host)) is True
+    assert blog.certificate.lacking == []
+    host.certificates_here.elsewhere = {"www.example.com": "104.16.0.1"}
+    asked.look(actor, blog)
+    worker(host).work_once()
+    row.refresh_from_db()
+    assert row.records["items"][0]["says"].endswith("Have the CDN fetch from 203.0.113.10.")
+    assert domains.points_here(row, domains.place(host)) is False
 
 
 def test_a_host_without_an_address_asks_for_no_records(blog, host, names):

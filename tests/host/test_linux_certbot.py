@@ -102,6 +102,24 @@ def test_rel_14_a_name_that_does_not_lead_here_is_told_with_the_record_to_set():
     assert looked("93.184.216.34", said=None, own="93.184.216.34")[0].ok, "behind a router of its own"
 
 
+def test_behind_a_cdn_a_server_without_ipv6_looks_where_it_can():
+    def look(said: dict[str, str], **more) -> bool:
+        question = Question(token="token", own=("203.0.113.1",), **more)
+        return reach.checked(
+            HostName("a.example"),
+            question,
+            look=lambda host: ("104.16.0.1", "2606:4700::1"),
+            fetch=lambda address, host, token: said.get(address),
+            is_here=lambda address: False,
+        ).ok
+
+    here = {"104.16.0.1": "token"}
+    assert look(here, proxied=True)
+    assert not look(here), "the authority asks at IPv6 first"
+    assert not look({}, proxied=True)
+    assert not look({**here, "2606:4700::1": "other"}, proxied=True)
+
+
 @pytest.mark.parametrize(
     "address", ["10.0.0.7", "127.0.0.2", "169.254.169.254", "::1", "fe80::1", "::ffff:10.0.0.7", "fc00::1"]
 )

@@ -6,7 +6,7 @@ A name is turned into its ASCII form once (IDNA 2008), where it comes in; everyt
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +17,13 @@ from apps.core.clock import now
 from apps.core.dns import Kind, Look, Unanswered, addresses
 from apps.core.errors import Conflict, Invalid
 from apps.core.models import Team
+from apps.deployments import sites
 from apps.deployments.models import Deployment, DomainName
+from webops_host.certificate_values import NameCheck
 from webops_host.errors import BadValue, HostError
 from webops_host.names import Domain
 from webops_host.ports import Host
+from webops_host.site_options import Cdn
 
 CHALLENGE = "_webops-challenge"
 MOST = 50
@@ -161,10 +164,11 @@ def wanted(domain: DomainName, where: Place) -> tuple[Record, ...]:
 
 def look(domain: DomainName, where: Place, ask: Look) -> tuple[Record, ...]:
     """The records with what the DNS says of them now."""
-    return tuple(_judged(record, ask) for record in wanted(domain, where))
+    cdn = sites.kept(domain.deployment).cdn
+    return tuple(_judged(record, ask, cdn) for record in wanted(domain, where))
 
 
-def _judged(record: Record, ask: Look) -> Record:
+def _judged(record: Record, ask: Look, cdn: Cdn) -> Record:
     kind = Kind[record.kind]
     try:
         found = ask(record.name, kind)
@@ -177,6 +181,8 @@ def _judged(record: Record, ask: Look) -> Record:
     right = bool(found) and set(found) <= set(record.wanted)
     if kind is Kind.AAAA and not found:
         return _with(record, (), True, f"Not set, which is fine. {_set(record)} for visitors with IPv6.")
+    if found and not right and cdn is not Cdn.NONE:
+        return _with(record, found, None, f"Points to the CDN, or elsewhere: {', '.join(found)}. Look again.")
     return _with(record, found, right, _says(record, found, alias, right=right))
 
 
@@ -219,6 +225,21 @@ def check(domain: DomainName, where: Place, ask: Look) -> bool:
     domain.proven_at = now()
     domain.save(update_fields=["proven_at"])
     return True
+
+
+def settle(deployment: Deployment, checks: Iterable[NameCheck]) -> None:
+    """Keep, for domains behind a CDN, whether it fetches from here: the DNS does not say it, the host asked."""
+    found = {check.host: check for check in checks}
+    for domain in deployment.domains.all():
+        check = found.get(domain.name)
+        open_ones = [item for item in domain.records.get("items", []) if item["ok"] is None and item["found"]]
+        if check is None or not open_ones:
+            continue
+        for item in open_ones:
+            item["ok"] = check.ok
+            mend = f"{check.problem} Have the CDN fetch from {' or '.join(item['wanted'])}."
+            item["says"] = "Comes here through the CDN." if check.ok else mend
+        domain.save(update_fields=["records"])
 
 
 def _kept(record: Record) -> dict[str, Any]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from apps.core import dns
 from apps.core.access import Capability
 from apps.core.clock import now
 from apps.core.errors import Conflict, Refused
-from apps.deployments import certificates, database_lane, domains, handover, running, timers
+from apps.deployments import certificates, database_lane, domains, handover, running, sites, timers
 from apps.deployments.errands import Act, Going
 from apps.deployments.models import Certificate, Deployment, ErrandKind, Release, State, Wish
 from webops_host.certificate_values import PrivateKey
 from webops_host.errors import HostError
+from webops_host.site_options import Cdn
 
 NOTHING_LIVE = "Nothing is live; it applies with the next release."
 STOPPED = "It is stopped; it applies when it is started."
@@ -67,6 +70,9 @@ def check(going: Going) -> str:
     if proven:
         choose_primary(going.deployment)
         publish(going)
+    if sites.kept(going.deployment).cdn is not Cdn.NONE:
+        with suppress(HostError):  # where it can not be asked, it stays open
+            domains.settle(going.deployment, going.host.certificates.check(going.deployment.slug))
     if refused:
         raise refused[0]
     said = [f"Proven: {', '.join(proven)}."] if proven else []

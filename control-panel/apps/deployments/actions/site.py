@@ -79,9 +79,12 @@ def _keep(actor: Actor, deployment: Deployment, site: dict[str, Any], **detail: 
         raise Conflict(f"{deployment} is being deleted.", hint="Wait until it is gone.")
     checked = sites.check(site)
     slept = deployment.site.get("sleep_minutes", 0) != checked.get("sleep_minutes", 0)
+    other_way = deployment.site.get("cdn") != checked.get("cdn")
     with transaction.atomic():
         Deployment.objects.filter(pk=deployment.pk).update(site=checked)
         deployment.site = checked
         audit.record(actor, "site.change", team=deployment.team, target=deployment.name, **detail)
         errands.ask(actor, deployment, ErrandKind.START if slept and deployment.wish == Wish.UP else ErrandKind.PUBLISH)
+        if other_way and deployment.domains.exists():
+            errands.ask(actor, deployment, ErrandKind.CHECK)  # whether they lead here is another question now
     return deployment

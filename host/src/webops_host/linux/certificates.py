@@ -39,6 +39,7 @@ from webops_host.linux.reach import Question
 from webops_host.linux.sites import LinuxSites
 from webops_host.linux.tls_files import PANEL
 from webops_host.names import DeploymentName, HostName
+from webops_host.site_options import Cdn
 from webops_host.values import Console
 
 LARGEST_PEM, MOST_CERTIFICATES = 64 << 10, 10
@@ -69,7 +70,7 @@ class LinuxCertificates:
     # --- the port ----------------------------------------------------------------------------------------------
 
     def check(self, name: DeploymentName) -> tuple[NameCheck, ...]:
-        return self._look(self._sites.hosts(name))
+        return self._look(name, self._sites.hosts(name))
 
     def issue(self, name: DeploymentName, console: Console) -> CertificateStatus:
         if self._sites.served(name) is None:
@@ -149,10 +150,12 @@ class LinuxCertificates:
 
     # --- asking ------------------------------------------------------------------------------------------------
 
-    def _look(self, hosts: Iterable[HostName]) -> tuple[NameCheck, ...]:
-        wanted = tuple(hosts)
+    def _look(self, name: str, hosts: Iterable[HostName]) -> tuple[NameCheck, ...]:
+        wanted, own = tuple(hosts), self._platform.addresses
+        site = None if name == PANEL else self._sites.served(DeploymentName(name))
+        proxied = site is not None and site.options.cdn is not Cdn.NONE
         with self._token() as token:
-            return self._ask(Question(names=wanted, token=token, own=self._platform.addresses)).names
+            return self._ask(Question(names=wanted, token=token, own=own, proxied=proxied)).names
 
     @contextmanager
     def _token(self) -> Iterator[str]:
@@ -182,7 +185,7 @@ class LinuxCertificates:
         """Those that lead here. Raises CertificateRefused when the certificate in use is as good as another one would
         be, or better: while there is time, a name of it that does not lead here any more is not left out. It may be a
         name server that is out of order, and a certificate without the name would break its site for sure."""
-        checks = self._look(hosts)
+        checks = self._look(name, hosts)
         away = [found for found in checks if not found.ok]
         for found in away:
             console.emit(f"{found.problem} Set this record: {found.record or 'its address'}")

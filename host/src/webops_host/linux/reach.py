@@ -33,12 +33,13 @@ MOST_HOSTS, MOST_ADDRESSES = 100, 8
 @dataclass(frozen=True, slots=True)
 class Question:
     """`names` are looked up, and asked for the file `token`; `wire` are asked for their certificate. `own` are the
-    addresses under which the world reaches this server."""
+    addresses under which the world reaches this server; a CDN stands before it when it is `proxied`."""
 
     names: tuple[HostName, ...] = ()
     wire: tuple[HostName, ...] = ()
     token: str = ""
     own: tuple[str, ...] = ()
+    proxied: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,8 @@ def _problem(
     if said is None:
         if address in question.own and not ours:
             return ""  # behind a router that does not lead back in; the authority comes from outside
+        if question.proxied and ":" in address and not any(":" in one for one in question.own):
+            return ""  # a server without IPv6 can not ask there; the CDN answers as on its other addresses
         return f"{host} leads to {address}, where port 80 can not be reached."
     return f"{host} leads to {address}, where another server answers."
 
