@@ -6,12 +6,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from django.db.models import Q
+
 from apps.core.clock import now
 from apps.core.models import Host as HostRow
 from apps.deployments import certificates, errands
 from apps.deployments.models import Certificate, CertificateSource, Deployment, DomainName, ErrandKind, State, Wish
 from apps.services import alerts
-from apps.services.models import Severity
+from apps.services.models import Alert, Severity
 from webops_host.certificate_values import Renewal
 from webops_host.ports import Host
 
@@ -25,10 +27,12 @@ def renew(row: HostRow, host: Host, stop: Callable[[], bool]) -> str:
     """Renew what is due, write down how things stand, and say what does not come right."""
     done = host.certificates.renew_due()
     watch(row, host, stop)
-    for renewal in done:
+    failed = [renewal for renewal in done if renewal.error]
+    names = [renewal.name for renewal in failed]
+    _resolve_others(row, names)
+    for renewal in failed:
         _tell(row, renewal)
-    failed = [renewal.name for renewal in done if renewal.error]
-    return f"{len(done) - len(failed)} renewed, {len(failed)} failed{': ' if failed else ''}{', '.join(failed[:5])}"
+    return f"{len(done) - len(failed)} renewed, {len(failed)} failed{': ' if failed else ''}{', '.join(names[:5])}"
 
 
 def watch(row: HostRow, host: Host, stop: Callable[[], bool]) -> str:
@@ -67,15 +71,19 @@ def judge(kept: Certificate) -> None:
         alerts.raise_(WIRE, deployment.name, text, hint="The web server may need a reload.", deployment=deployment)
     else:
         alerts.resolve(WIRE, deployment.name)
-    if not kept.failures and left is not None and left >= SOON:
-        alerts.resolve(RENEWAL, deployment.name)
+    if own and left is not None and kept.not_before is not None and left > (now() - kept.not_before) / 2:
+        alerts.resolve(RENEWAL, deployment.name)  # more than a third of its life: it is not due
+
+
+def _resolve_others(row: HostRow, failed: list[str]) -> None:
+    """What did not fail now is renewed, by us or by the server's own timer, or is gone."""
+    told = Alert.objects.filter(Q(deployment=None) | Q(deployment__host=row), kind=RENEWAL, resolved_at=None)
+    for subject in told.exclude(subject__in=failed).values_list("subject", flat=True):
+        alerts.resolve(RENEWAL, subject)
 
 
 def _tell(row: HostRow, renewal: Renewal) -> None:
-    """A renewal that failed is told at once; one that went well ends what was told before."""
-    if not renewal.error:
-        alerts.resolve(RENEWAL, renewal.name)
-        return
+    """A renewal that failed is told at once."""
     deployment = Deployment.objects.filter(host=row, name=renewal.name).first()
     whose = renewal.name if deployment is not None else "the panel"
     alerts.raise_(
