@@ -6,13 +6,16 @@ import socket
 import ssl
 from collections.abc import Iterator
 
+import httpx2
 import pytest
 import trustme
 from tests.server.installed import Installed
 from tests.server.lab.acme import Pebble
 from tests.server.lab.visitor import visitor
 from tests.server.linux_machine import LinuxMachine, machine_of
+from tests.support.git_server import GitServer
 from tests.support.machine import BLOG, QUIET
+from tests.support.waiting import until
 
 from webops_host.certificate_values import CertificateSource, PrivateKey
 from webops_host.errors import CertificateRefused
@@ -166,6 +169,26 @@ def test_an_uploaded_certificate_comes_first_until_it_is_removed(machine):
     assert modes == ["700", "root", "600", "root"]
     machine.host.certificates.remove(BLOG)
     assert machine.host.certificates.status(BLOG).hosts[1].source is CertificateSource.ACME
+
+
+def test_a_site_without_domains_gets_one_by_itself(
+    machine: LinuxMachine, installed: Installed, acme: Pebble, git_host: GitServer
+) -> None:
+    name = "plain.apps.test"
+    lead(machine.server, acme, name, machine.server.address)
+    installed.allow(git_host)
+    git_host.repository("team/plain", {"index.html": "hello"})
+    installed.create("plain", git_host.url("team/plain"))
+    with visitor(machine.server.address, acme.root) as client:
+
+        def page() -> str:
+            try:
+                return client.get(f"https://{name}/").text
+            except httpx2.ConnectError:
+                return ""  # the platform's own, which this visitor does not trust
+
+        until(lambda: page() == "hello", "a trusted certificate", timeout=90, every=0.5)
+    assert installed.call("GET", "deployments/plain/certificate")["items"][0]["source"] == "acme"
 
 
 def test_the_panel_gets_one_for_its_own_name(machine, acme):

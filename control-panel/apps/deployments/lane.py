@@ -98,7 +98,7 @@ def secure(going: Going) -> str:
     except HostError as error:
         certificates.refresh(going.deployment, going.host)
         return f"No certificate for every name yet: {error.message}"
-    return f"The certificate is there.{_lacking(row)}"
+    return _said(row, "The certificate is there.")
 
 
 def issue(going: Going) -> str:
@@ -108,11 +108,13 @@ def issue(going: Going) -> str:
         certificates.refresh(going.deployment, going.host)
         raise
     until = f", until {row.not_after:%-d %B %Y}" if row.not_after else ""
-    return f"The certificate is there{until}.{_lacking(row)}"
+    return _said(row, f"The certificate is there{until}.")
 
 
-def _lacking(row: Certificate) -> str:
-    return f" There is none yet for {', '.join(row.lacking)}." if row.lacking else ""
+def _said(row: Certificate, there: str) -> str:
+    lacking = row.lacking
+    words = [there] if len(lacking) < len(row.hosts) else []
+    return " ".join([*words, f"There is none yet for {', '.join(lacking)}."] if lacking else words)
 
 
 def upload(going: Going) -> str:

@@ -34,11 +34,11 @@ from webops_host.linux.certbot import Authority, Certbot
 from webops_host.linux.layout import ServerLayout
 from webops_host.linux.nginx_control import NginxControl
 from webops_host.linux.nginx_parts import Ground
-from webops_host.linux.platform import Platform
+from webops_host.linux.platform import LETS_ENCRYPT, Platform
 from webops_host.linux.reach import Question
 from webops_host.linux.sites import LinuxSites
 from webops_host.linux.tls_files import PANEL
-from webops_host.names import DeploymentName, HostName
+from webops_host.names import DeploymentName, Domain, HostName
 from webops_host.site_options import Cdn
 from webops_host.values import Console
 
@@ -172,14 +172,16 @@ class LinuxCertificates:
             file.unlink(missing_ok=True)
 
     def _wanted(self, name: DeploymentName) -> list[HostName]:
-        """Names that need one of the authority's: all that no better certificate covers already."""
+        """Names that need one of the authority's: all that no better certificate covers already. Of Let's Encrypt none
+        is asked for a name such as `blog.apps.internal`, which it can not know."""
         lasts = self._clock() + tls_files.AHEAD
         better = [
             facts
             for source, _, facts in tls_files.candidates(self._layout, name)
             if source is not CertificateSource.ACME and facts.not_after > lasts and not tls_files.is_ours(facts)
         ]
-        return [host for host in self._sites.hosts(name) if not any(facts.covers(host) for facts in better)]
+        hosts = [host for host in self._sites.hosts(name) if not any(facts.covers(host) for facts in better)]
+        return [host for host in hosts if self._platform.acme_server != LETS_ENCRYPT or _is_public(host)]
 
     def _worth_asking(self, name: str, hosts: Iterable[HostName], console: Console) -> tuple[str, ...]:
         """Those that lead here. Raises CertificateRefused when the certificate in use is as good as another one would
@@ -283,6 +285,13 @@ def write_main(layout: ServerLayout, platform: Platform) -> None:
     files, ground = tls_files.of_panel(layout, platform.panel), Ground(layout, flavour)
     text = nginx_main.text(platform, files, ground, defaults=not platform.shares_nginx)
     nginx_main.install(text, NginxControl(layout), layout.nginx_sites, nginx_main.file_of(platform))
+
+
+def _is_public(host: HostName) -> bool:
+    try:
+        return bool(Domain(host))
+    except BadValue:
+        return False
 
 
 def _is_late(facts: CertificateFacts, now: float, part: int) -> bool:
