@@ -12,7 +12,9 @@ from tests.support.pages import PLAN, live
 
 from apps.core import dns
 from apps.deployments.plan import Kind, Plan
+from webops_host.certificate_values import CertificateSource
 from webops_host.errors import CertificateRefused, CommandFailed
+from webops_host.fake_certificates import facts
 
 
 @pytest.fixture
@@ -71,6 +73,9 @@ def test_a_certificate_is_asked_for_handed_over_and_taken_back(working, site, ho
     words = ("upload", "--chain", str(files["chain"]), "--key", str(files["key"]))
     assert "uploaded" in working("certificate", "blog", *words).stdout
     assert working("certificate", "blog", "upload").exit_code == 2
+    over = facts("blog.apps.test", days=-1)
+    host.certificates_here.given[site.slug, CertificateSource.UPLOADED] = over
+    assert "ended" in working("certificate", "blog").stdout
     assert "acme" in working("certificate", "blog", "remove").stdout
     host.breaks["certificates.issue"] = CertificateRefused("Too many lately.", hint="Wait a week.")
     refused = working("certificate", "blog", "issue")

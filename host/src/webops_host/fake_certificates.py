@@ -79,7 +79,7 @@ class FakeCertificates:
         for source in (CertificateSource.UPLOADED, CertificateSource.ACME):
             found = self.given.get((name, source))
             if found is not None and found.covers(host):
-                return HostCertificate(host, source, found, True, found.fingerprint)
+                return HostCertificate(host, source, found, found.not_after > BORN, found.fingerprint)
         own = replace(facts(f"*.{DOMAIN}", issuer="WebOps, this server"), self_signed=True)
         return HostCertificate(host, CertificateSource.PLATFORM, own, own.covers(host), own.fingerprint)
 

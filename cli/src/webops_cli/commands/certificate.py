@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any, TextIO
 
 import click
@@ -45,11 +46,19 @@ def certificate(app: App, name: str, action: str, chain: TextIO | None, key: Tex
         _tell(shown, name)
 
 
+def _word(item: dict[str, Any]) -> str:
+    if item["covered"]:
+        return "good"
+    if datetime.fromisoformat(item["not_after"]) < datetime.now(UTC):
+        return "ended"
+    return "self-made" if item["self_signed"] else "not for this name"
+
+
 def _tell(shown: dict[str, Any], name: str) -> None:
     rows = [
         (
             item["host"],
-            "good" if item["covered"] else "self-made" if item["self_signed"] else "not for this name",
+            _word(item),
             item["source"],
             item["issuer"],
             item["not_after"][:10],
