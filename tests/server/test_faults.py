@@ -32,6 +32,15 @@ def eat(request):
     return HttpResponse(str(len(b"x" * (1 << 31))))
 urlpatterns.append(path("eat", eat))
 """
+ON_A_PORT = {
+    "app.py": (
+        "import os\n"
+        "from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer\n"
+        "ThreadingHTTPServer(('127.0.0.1', int(os.environ['PORT'])), SimpleHTTPRequestHandler).serve_forever()\n"
+    ),
+    "Procfile": "web: python app.py\n",
+    "hello.txt": "hello",
+}
 BAD = {
     "can not be imported": ({"shop/urls.py": "import a_package_that_nobody_has\n"}, None),
     "answers with an error": ({"shop/urls.py": PAGE.replace("return", "1 / 0; return")}, None),
@@ -248,12 +257,16 @@ def test_rel_08_a_bad_release_leaves_the_old_one(way: str, shop: Shop, before: s
     shop.sound(before)
 
 
-def test_rel_18_after_a_reboot_the_apps_answer_without_the_panel(shop: Shop, before: str) -> None:
+def test_rel_18_after_a_reboot_the_apps_answer_without_the_panel(shop: Shop, before: str, git_host: GitServer) -> None:
+    """Those at a socket of systemd's, and those at a port of their own behind one."""
+    git_host.repository("team/ported", ON_A_PORT)
+    shop.installed.create("ported", git_host.url("team/ported"))
     platform = "webops-panel.socket webops-panel.service webops-worker.service webops-hostd.socket webops-pgd.socket"
     shop.server.run(f"systemctl disable {platform}")
     shop.server.reboot()
     with within(60, "answering"):
         until(lambda: shop.installed.page("shop").text == before, "the app to answer", timeout=60)
+        until(lambda: shop.installed.page("ported", "/hello.txt").text == "hello", "the other one", timeout=60)
     assert shop.server.run(("systemctl", "is-active", "webops-panel.service"), check=False).stdout.strip() != "active"
     shop.server.run(f"systemctl enable --now {platform}")
     until(lambda: shop.installed.web.get(f"https://{PANEL}/healthz").status_code == 200, "the panel", timeout=60)

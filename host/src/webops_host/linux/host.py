@@ -40,6 +40,7 @@ class LinuxHost(Ports):
         around = Surroundings(layout, platform.limits, resolvers.read(), firewall_load.private_addresses)
         people, jobs = People(layout.state / "registry.json"), Jobs(around)
         units = LinuxProcesses(around, people)
+        units.want_sockets()
         sites = LinuxSites(layout, platform, units)
         timers = LinuxTimers(around, people)
         accounts = LinuxAccounts(layout, people, jobs, (timers, units), sites)

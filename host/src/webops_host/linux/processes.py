@@ -21,7 +21,8 @@ from webops_host.usage import describe_end
 from webops_host.values import Console, HealthCheck, LogLine, Ready, Unit, UnitRef, UnitState, UnitStatus
 
 LOOK, SELDOM = 0.1, 1.0  # seconds between looks at a unit that is being waited for, and at one whose process is there
-SUFFIXES = (".service", ".socket", ".proxy.service")
+WANTED = (".service", ".socket")  # what is started, now and after the machine was off
+SUFFIXES = (*WANTED, ".proxy.service")  # the proxy is started by its socket
 
 
 class LinuxProcesses:
@@ -52,7 +53,7 @@ class LinuxProcesses:
             return
         if shown.active == "failed":
             runner.run(systemd.systemctl("reset-failed", "--", service), check=False)
-        names = [file for file in self._files(ref) if not file.endswith(".proxy.service")]
+        names = self._files(ref, WANTED)
         slow = "Type=notify" in text  # others are started at once
         try:
             runner.run(systemd.systemctl("start", *(("--no-block",) if slow else ()), "--", *names))
@@ -60,7 +61,8 @@ class LinuxProcesses:
             raise HostError(f"{ref} could not be started.", hint=str(error.facts.get("last", ""))) from error
 
     def stop(self, ref: UnitRef) -> None:
-        self._wants(ref).unlink(missing_ok=True)
+        for suffix in WANTED:
+            self._wants(ref, suffix).unlink(missing_ok=True)
         self._sleeper(ref).unlink(missing_ok=True)
         names = self._files(ref)
         if names:
@@ -104,6 +106,13 @@ class LinuxProcesses:
         mine = {ref for ref in found if ref is not None and ref.name == name}
         return tuple(sorted(mine, key=lambda ref: (ref.release, ref.kind, ref.index)))
 
+    def want_sockets(self) -> None:
+        """Have the socket of every wanted unit wanted too, where an earlier version wanted the service alone."""
+        for link in self._all_wants.glob("wo-*--*.service"):
+            socket = link.with_suffix(".socket")
+            if (self._layout.units / socket.name).exists() and not socket.is_symlink():
+                os.symlink(f"../{socket.name}", socket)
+
     def serves(self, ref: UnitRef) -> bool:
         return (self._layout.units / f"{name_of(ref)}.socket").exists()
 
@@ -132,22 +141,27 @@ class LinuxProcesses:
             raise NotFound(f"There is no unit {ref}.", hint="Install it first.")
         return service
 
-    def _files(self, ref: UnitRef) -> list[str]:
-        names = [f"{name_of(ref)}{suffix}" for suffix in SUFFIXES]
+    def _files(self, ref: UnitRef, suffixes: tuple[str, ...] = SUFFIXES) -> list[str]:
+        names = [f"{name_of(ref)}{suffix}" for suffix in suffixes]
         return [name for name in names if (self._layout.units / name).exists()]
 
-    def _wants(self, ref: UnitRef) -> Path:
+    @property
+    def _all_wants(self) -> Path:
+        return self._layout.units / f"{units.TARGET}.wants"
+
+    def _wants(self, ref: UnitRef, suffix: str = ".service") -> Path:
         """The link by which the unit comes back after the machine was off."""
-        return self._layout.units / f"{units.TARGET}.wants" / f"{name_of(ref)}.service"
+        return self._all_wants / f"{name_of(ref)}{suffix}"
 
     def _sleeper(self, ref: UnitRef) -> Path:
         return self._layout.sleepers / f"{name_of(ref)}.service"
 
     def _want(self, ref: UnitRef, *, sleeps: bool) -> None:
-        link, sleeper = self._wants(ref), self._sleeper(ref)
-        link.parent.mkdir(mode=0o755, exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            os.symlink(f"../{link.name}", link)
+        self._all_wants.mkdir(mode=0o755, exist_ok=True)
+        for file in self._files(ref, WANTED):
+            with contextlib.suppress(FileExistsError):
+                os.symlink(f"../{file}", self._all_wants / file)
+        sleeper = self._sleeper(ref)
         if sleeps:
             sleeper.parent.mkdir(mode=0o700, exist_ok=True)
             sleeper.touch()
