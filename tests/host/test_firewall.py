@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -196,17 +197,32 @@ def test_the_port_of_this_session():
     assert list(ssh_ports.of_session({})) == []
 
 
+def process(proc: Path, pid: int, name: str, inodes: Iterable[int], uid: int = 0) -> None:
+    """One in `proc` that holds sockets."""
+    (proc / "net").mkdir(exist_ok=True)
+    (proc / "net/tcp").write_text(PROC_TCP)
+    folder = proc / str(pid)
+    (folder / "fd").mkdir(parents=True)
+    (folder / "comm").write_text(f"{name}\n")
+    (folder / "status").write_text(f"Name:\t{name}\nState:\tS\nUid:\t{uid}\t0\t0\t0\nGid:\t0\t0\t0\t0\n")
+    for number, inode in enumerate(inodes):
+        (folder / "fd" / str(number)).symlink_to(f"socket:[{inode}]")
+
+
 def test_ports_of_ssh_by_its_programs(tmp_path: Path):
-    (tmp_path / "net").mkdir()
-    (tmp_path / "net/tcp").write_text(PROC_TCP)
-    for pid, name, inodes in ((1, "systemd", ()), (10, "sshd", (501, 502)), (11, "sshd-session", (503, 504)),
-                              (12, "nginx", (505,))):  # fmt: skip
-        folder = tmp_path / str(pid)
-        (folder / "fd").mkdir(parents=True)
-        (folder / "comm").write_text(f"{name}\n")
-        for number, inode in enumerate(inodes):
-            (folder / "fd" / str(number)).symlink_to(f"socket:[{inode}]")
+    process(tmp_path, 1, "systemd", ())
+    process(tmp_path, 10, "sshd", (501, 502))
+    process(tmp_path, 11, "sshd-session", (503, 504))
+    process(tmp_path, 12, "nginx", (505,))
     assert set(ssh_ports.of_programs(tmp_path)) == {2222, 1111}
+
+
+def test_net_02_a_program_that_takes_the_name_of_sshd_opens_no_port(tmp_path: Path):
+    process(tmp_path, 10, "sshd", (503,))
+    process(tmp_path, 11, "sshd", (501, 505), uid=20010)
+    process(tmp_path, 12, "sshd", (505,))
+    (tmp_path / "12/status").unlink()  # it ended meanwhile
+    assert set(ssh_ports.of_programs(tmp_path)) == {1111}
 
 
 # --- reading the rendered sets again ---------------------------------------------------------------------------

@@ -46,6 +46,11 @@ unixsocketperm 777
 dir /var/lib/redis
 """
 STAY = "import http.server, sys; http.server.test(port=int(sys.argv[1]), bind='0.0.0.0')"
+AS_SSHD = """
+import ctypes
+ctypes.CDLL(None).prctl(15, b"sshd", 0, 0, 0)  # PR_SET_NAME
+ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)  # PR_SET_DUMPABLE: its folder in /proc is root's from here on
+"""
 
 
 @pytest.fixture
@@ -173,6 +178,32 @@ def test_net_02_a_port_that_was_opened_is_reached(walls: Walled, world: Server) 
     finally:
         here.write(decisions, before)
         here.run(("systemctl", "stop", "theirs"))
+        walls.reload()
+
+
+def test_net_02_a_deployment_that_calls_itself_sshd_opens_no_port(walls: Walled) -> None:
+    here, stay = walls.server, AS_SSHD + STAY.replace("sys.argv[1]", "8022")
+    sets = "nft list set inet webops open_ports"
+    unit = walls.leave(stay, "beta")
+    as_root = (
+        "systemd-run",
+        "--quiet",
+        "--unit=real-sshd",
+        "/usr/bin/python3",
+        "-I",
+        "-c",
+        stay.replace("8022", "8023"),
+    )
+    here.run(as_root)
+    try:
+        for port in (8022, 8023):
+            until_open(here, port)
+        walls.reload()
+        shown = here.run(sets).stdout
+        assert "8022" not in shown
+        assert "8023" in shown, "the control: root's is found by its name"
+    finally:
+        here.run(("systemctl", "stop", unit, "real-sshd"))
         walls.reload()
 
 

@@ -72,7 +72,7 @@ def of_session(environ: Mapping[str, str]) -> Iterator[int]:
 
 
 def of_programs(proc: Path) -> Iterator[int]:
-    """Where sshd listens, and where its open sessions came in.
+    """Where root's sshd listens, and where its open sessions came in.
 
     A session's own end of a connection that was forwarded through it has a port the kernel chose: not counted.
     """
@@ -126,13 +126,24 @@ def _inodes(proc: Path) -> Iterator[str]:
     """The sockets that SSH's programs hold. A process that ends while we look is none."""
     for folder in proc.iterdir():
         try:
-            if not folder.name.isdigit() or not (folder / "comm").read_text().startswith(PROGRAMS):
+            if not folder.name.isdigit() or not _is_ssh(folder):
                 continue
             for link in (folder / "fd").iterdir():
                 if match := re.fullmatch(r"socket:\[(\d+)\]", os.readlink(link)):
                     yield match[1]
         except OSError:
             continue
+
+
+def _is_ssh(folder: Path) -> bool:
+    """Whether a process has the name of one of SSH's programs and is root's, as each is that lets people in.
+
+    Any program may take the name (prctl(2)), and have its folder belong to root; its user it can not choose.
+    """
+    if not (folder / "comm").read_text().startswith(PROGRAMS):
+        return False
+    user = re.search(r"^Uid:\s+(\d+)", (folder / "status").read_text(errors="replace"), re.MULTILINE)
+    return user is not None and user[1] == "0"
 
 
 def _is_loopback(address: str) -> bool:
