@@ -82,3 +82,24 @@ def test_a_job_tells_what_the_system_refused_and_goes_on() -> None:
             protocol.result_of(listing, answer)
         assert "/srv/there" in told.value.hint
     assert job.partner.end(30) == runner.Result(0, "")
+
+
+def in_pieces(conversation: jobs.Conversation, said: bytes) -> bool:
+    return any(conversation.feed(said[start : start + (1 << 16)]) for start in range(0, len(said), 1 << 16))
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (b"x" * (3 << 20), "too large"),
+        (b'{"ok":true,"result":[' + b"[]," * 150_000 + b"[]]}\n", "too many values"),
+    ],
+)
+def test_an_answer_that_would_take_the_daemons_memory_is_refused(said: bytes, why: str) -> None:
+    with pytest.raises(HostError, match=why):
+        in_pieces(jobs.Conversation(None), said)
+
+
+def test_what_a_program_of_ours_printed_may_be_larger() -> None:
+    said = protocol.encode({"printed": "QUJD" * (1 << 20)})
+    assert in_pieces(jobs.Conversation(None, protocol.ANSWER_LIMIT), said)

@@ -22,7 +22,7 @@ from webops_host.operations import OPERATIONS, Operation, Values
 
 VERSION = 1
 REQUEST_LIMIT = 4 << 20
-MOST_VALUES = 200_000  # in one request: each takes up to fifty times its text in memory
+MOST_VALUES = 200_000  # in one line: each takes up to fifty times its text in memory
 ANSWER_LIMIT = 64 << 20
 ID = re.compile(r"[0-9a-zA-Z_-]{8,64}")
 FIELDS = frozenset({"v", "id", "fence", "op", "params"})
@@ -52,7 +52,7 @@ def ask(request_id: str, fence: int | None, operation: Operation, values: Values
 
 def parse(line: bytes) -> Request:
     """A request from its line. Raises BadValue naming what is wrong."""
-    if sum(map(line.count, (b",", b"[", b"{"))) > MOST_VALUES:
+    if has_too_many_values(line):
         raise BadValue("The request holds too many values.", hint="Use fewer or shorter variables.")
     data = decode(line)
     if not isinstance(data, dict) or set(data) != FIELDS:
@@ -68,6 +68,11 @@ def parse(line: bytes) -> Request:
     if operation is None:
         raise BadValue(f"{data['op']!r:.80} is not an operation of the host.")
     return Request(data["id"], data["fence"], operation, operation.load(data["params"]))
+
+
+def has_too_many_values(line: bytes) -> bool:
+    """Whether taking the line apart may take more memory than there is; it need not be JSON."""
+    return sum(map(line.count, (b",", b"[", b"{"))) > MOST_VALUES
 
 
 def answer(operation: Operation, result: object) -> bytes:

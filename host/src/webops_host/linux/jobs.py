@@ -41,6 +41,7 @@ SUMMARY = (
     "CPU time consumed", "Memory peak", "IP traffic", "IO bytes",
 )  # fmt: skip
 """How systemd-run's own lines begin."""
+ANSWER_LIMIT = 2 << 20  # bytes of what an operation says; it may be the project's code that says it
 SLACK = 60.0  # seconds after the work's own time limit
 STAYS = 5.0  # seconds within which one that stayed is asked again; it leaves by itself a while later
 AHEAD = 12.0  # seconds for which one waits that was begun before it is needed
@@ -86,10 +87,10 @@ class _Job:
         """Whether it has waited for so long that it may be about to leave."""
         return time.monotonic() - self.since > (STAYS if self.asked else AHEAD)
 
-    def ask(self, request: bytes, console: Console | None) -> Answer | None:
+    def ask(self, request: bytes, console: Console | None, most: int) -> Answer | None:
         """Its answer; None when it left without one. Whatever comes between ends it."""
         self.asked = True
-        conversation = Conversation(console)
+        conversation = Conversation(console, most)
         try:
             self.partner.ask(request, conversation.feed, console)
         except BaseException:
@@ -130,7 +131,7 @@ class Jobs:
 
     def printed(self, command: Command, place: Place) -> bytes:
         """What a short program prints there, as it is. Its environment holds no secret. Raises CommandFailed."""
-        answer = self._of_one_that_waits(place, to_print(command), None)
+        answer = self._of_one_that_waits(place, to_print(command), None, protocol.ANSWER_LIMIT)
         if answer is not None:
             return what_was_printed(answer)
         words = [f"--setenv={key}={value}" for key, value in command.env.items()]
@@ -156,7 +157,9 @@ class Jobs:
 
     # --- those that stay ---------------------------------------------------------------------------------------
 
-    def _of_one_that_waits(self, place: Place, request: bytes, console: Console | None) -> Answer | None:
+    def _of_one_that_waits(
+        self, place: Place, request: bytes, console: Console | None, most: int = ANSWER_LIMIT
+    ) -> Answer | None:
         """What the deployment's job that waits for this answers. One that waits for more of what it did before has
         waited in vain."""
         found = None
@@ -165,15 +168,17 @@ class Jobs:
                 found = job
             else:
                 _leave_behind(job)
-        return self._answer(found, place, request, console) if found is not None else None
+        return self._answer(found, place, request, console, most) if found is not None else None
 
     def _begun(self, place: Place) -> _Job:
         unit = _new_unit()
         command = Command(self._words(unit, place), env=systemd.ENV, timeout=place.seconds + 2 * SLACK)
         return _Job(unit, place.key, runner.Partner(command))
 
-    def _answer(self, job: _Job, place: Place, request: bytes, console: Console | None) -> Answer | None:
-        answer = job.ask(request, console)
+    def _answer(
+        self, job: _Job, place: Place, request: bytes, console: Console | None, most: int = ANSWER_LIMIT
+    ) -> Answer | None:
+        answer = job.ask(request, console, most)
         if answer is not None and place.stay:
             self._keep(job)
         else:
@@ -255,11 +260,11 @@ def _leave_behind(job: _Job) -> None:
 
 
 class Conversation:
-    """Lines as they come, and the answer at the end."""
+    """Lines as they come, and the answer at the end. No line is longer than `most` bytes."""
 
-    def __init__(self, console: Console | None) -> None:
+    def __init__(self, console: Console | None, most: int = ANSWER_LIMIT) -> None:
         self.answer: Answer | None = None
-        self._console = console
+        self._console, self._most = console, most
         self._rest: list[bytes] = []
         self._size = 0
 
@@ -271,11 +276,13 @@ class Conversation:
             self._rest, self._size = [], 0
         self._rest.append(last)
         self._size += len(last)
-        if self._size > protocol.ANSWER_LIMIT:
+        if self._size > self._most:
             raise HostError("The job's answer is too large.")
         return self.answer is not None
 
     def _take(self, line: bytes) -> None:
+        if protocol.has_too_many_values(line):
+            raise HostError("The job's answer holds too many values.")
         data = protocol.decode(line)
         if not isinstance(data, dict):
             raise HostError("The job's answer could not be read.")
