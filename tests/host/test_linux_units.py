@@ -170,11 +170,32 @@ def test_the_journal_is_read_from_a_place_in_microseconds() -> None:
     assert {"--since=@1700000000.000042", "--lines=10"} < set(words)
 
 
-def test_journal_entries_that_are_not_text_are_shown_all_the_same() -> None:
-    output = (
-        b'{"__REALTIME_TIMESTAMP":"5","_SYSTEMD_UNIT":"wo-blog--7-web-1.service","MESSAGE":"hello"}\n'
-        b'{"__REALTIME_TIMESTAMP":"6","_SYSTEMD_UNIT":"init.scope","UNIT":"wo-blog--7-web-1.service","MESSAGE":[255,97]}\n'
-        b"broken\n"
-    )
-    found = list(systemd.entries(output))
-    assert found == [(5, "wo-blog--7-web-1.service", "hello"), (6, "wo-blog--7-web-1.service", "\ufffda")]
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        ('"hello"', "hello"),
+        ("[255,97]", "\ufffda"),
+        ('["first","second"]', "first second"),
+        ('["first",[255,97]]', "first \ufffda"),
+        ("[256,-1]", ""),
+        ("null", ""),
+        ('{"a":1}', ""),
+        (f'"{"x" * 20_000}"', f"{'x' * 16_384} … (3616 more characters)"),
+    ],
+)
+def test_whatever_a_journal_entry_says_it_is_shown(message: str, text: str) -> None:
+    entry = f'{{"__REALTIME_TIMESTAMP":"5","_SYSTEMD_UNIT":"wo-blog--7-web-1.service","MESSAGE":{message}}}\n'
+    broken = "broken\n[]\n7\n{}\n"
+    found = list(systemd.entries(f"{broken}{entry}{broken}".encode()))
+    assert found == [(5, "wo-blog--7-web-1.service", text)]
+
+
+def test_what_systemd_says_of_a_unit_is_told_as_the_units() -> None:
+    line = b'{"__REALTIME_TIMESTAMP":"6","_SYSTEMD_UNIT":"init.scope","UNIT":"wo-blog--7-web-1.service","MESSAGE":"x"}'
+    assert list(systemd.entries(line)) == [(6, "wo-blog--7-web-1.service", "x")]
+
+
+def test_lines_come_whole_without_what_a_program_tells_the_journal_itself() -> None:
+    words = systemd.journal("wo-blog--*", after=1, only=systemd.PRINTED).argv
+    assert "--all" in words
+    assert words[-2:] == ("_TRANSPORT=stdout", "_TRANSPORT=syslog")

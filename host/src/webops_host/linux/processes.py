@@ -21,6 +21,7 @@ from webops_host.usage import describe_end
 from webops_host.values import Console, HealthCheck, LogLine, Ready, Unit, UnitRef, UnitState, UnitStatus
 
 LOOK, SELDOM = 0.1, 1.0  # seconds between looks at a unit that is being waited for, and at one whose process is there
+MOST_LINES = 10_000  # that are told at once
 WANTED = (".service", ".socket")  # what is started, now and after the machine was off
 SUFFIXES = (*WANTED, ".proxy.service")  # the proxy is started by its socket
 
@@ -88,15 +89,13 @@ class LinuxProcesses:
         return readiness.wait(readiness.Candidate(ref, door, _Watch(ref, service)), check, console)
 
     def logs(self, name: DeploymentName, *, after: int = 0, limit: int = 500) -> tuple[LogLine, ...]:
-        first = max(after, self._first(name))
+        first, limit = max(after, self._first(name)), max(1, min(limit, MOST_LINES))
         kept = (f"wo-{name}--*-{index}.*" for index in ("[0-9]", "[0-9][0-9]"))  # no commands on a schedule
-        output = runner.run_binary(systemd.journal(*kept, after=first, limit=0 if after else limit))
-        lines = [
-            LogLine(at, at / 1e6, str(units.parse(unit) or unit), text)
-            for at, unit, text in systemd.entries(output)
-            if at > first
-        ]
-        return tuple(lines[:limit] if after else lines[-limit:])
+        only = (*systemd.PRINTED, "+", "_PID=1")
+        command = systemd.journal(*kept, after=first, limit=0 if after else limit, only=only, newest_first=not after)
+        found = systemd.first_entries(command, limit, after=first)
+        lines = [LogLine(at, at / 1e6, str(units.parse(unit) or unit), text) for at, unit, text in found]
+        return tuple(lines if after else reversed(lines))
 
     # --- for the other parts of the host -----------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from webops_host import runner
@@ -14,9 +15,16 @@ PROPERTIES = (
     "Id", "LoadState", "ActiveState", "SubState", "Result", "MainPID", "ExecMainCode", "ExecMainStatus", "NRestarts",
     "MemoryCurrent", "CPUUsageNSec", "StateChangeTimestamp", "ControlGroup", "Job", "NeedDaemonReload",
 )  # fmt: skip
+JOURNALCTL = "/usr/bin/journalctl"
 LINES = "MESSAGE,_SYSTEMD_UNIT,UNIT"
+PRINTED = ("_TRANSPORT=stdout", "_TRANSPORT=syslog")
+"""What a program printed or logged: lines of a length that systemd limits."""
+LONGEST, MOST_TEXT = 16 << 10, 4 << 20  # characters that are kept of a line, and of all that are read at once
 NOBODY = "wo-nobody.service"  # journalctl fails when no unit has a name that it was given patterns of
 KILLED, DUMPED = "2", "3"  # CLD_KILLED and CLD_DUMPED of waitid(2)
+
+
+Entry = tuple[int, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,33 +97,91 @@ def _number(text: str) -> int:
 
 
 def journal(
-    *units: str, after: int, limit: int, before: int = 0, fields: str = LINES, only: Iterable[str] = ()
+    *units: str,
+    after: int,
+    limit: int = 0,
+    before: int = 0,
+    fields: str = LINES,
+    only: Iterable[str] = (),
+    newest_first: bool = False,
 ) -> Command:
     """What units printed, and systemd of them, since a time in microseconds (and until another), as JSON lines: all, or
-    with a `limit` the last of them. `only` are matches such as `_PID=1`."""
+    with a `limit` the last of them. `only` are matches such as `_PID=1`.
+
+    Fields come whole (`--all`: else a long one is left out), so let `only` keep away what a program may make as large
+    as it likes: what it tells the journal itself.
+    """
     words = (
         "--quiet",
         "--no-pager",
+        "--all",
         "--output=json",
         f"--output-fields={fields}",
         *(f"--unit={u}" for u in (*units, NOBODY)),
+        *(("--reverse",) if newest_first else ()),
     )
     until = (f"--until={_moment(before)}",) if before else ()
     place = (f"--since={_moment(after)}", *until, *((f"--lines={limit}",) if limit else ()))
-    return Command(("/usr/bin/journalctl", *words, *place, *only), env=ENV, timeout=30.0)
+    return Command((JOURNALCTL, *words, *place, *only), env=ENV, timeout=30.0)
 
 
 def _moment(microseconds: int) -> str:
     return f"@{microseconds // 1_000_000}.{microseconds % 1_000_000:06d}"
 
 
-def entries(output: bytes) -> Iterator[tuple[int, str, str]]:
-    """Microseconds, unit and text of each line of a journal. Text that is not UTF-8 comes as a list of bytes."""
-    for line in output.splitlines():
-        try:
-            data = json.loads(line)
-        except ValueError:
-            continue
-        message = data.get("MESSAGE")
-        shown = bytes(message).decode(errors="replace") if isinstance(message, list) else str(message or "")
-        yield int(data.get("__REALTIME_TIMESTAMP", 0)), str(data.get("UNIT") or data.get("_SYSTEMD_UNIT", "")), shown
+def entries(output: bytes) -> Iterator[Entry]:
+    """Microseconds, unit and text of each line of a journal."""
+    return filter(None, map(_entry, output.splitlines()))
+
+
+def first_entries(command: Command, limit: int, *, after: int) -> list[Entry]:
+    """The first of a journal's entries after a time, without reading the others. Raises CommandFailed."""
+    first = _First(limit, after)
+    with suppress(_Enough):
+        ended = runner.stream(command, first.feed)
+        if ended.status != 0:
+            raise runner.failed(command, ended)
+    return first.entries
+
+
+class _Enough(Exception):
+    """What was wanted is there."""
+
+
+class _First:
+    """Takes entries from chunks until there are as many, or as much text, as one answer may hold."""
+
+    def __init__(self, limit: int, after: int) -> None:
+        self.entries: list[Entry] = []
+        self._limit, self._after = limit, after
+        self._room, self._rest = MOST_TEXT, b""
+
+    def feed(self, chunk: bytes) -> None:
+        whole, _, self._rest = (self._rest + chunk).rpartition(b"\n")
+        for entry in entries(whole):
+            if entry[0] > self._after:
+                self.entries.append(entry)
+                self._room -= len(entry[2])
+                if len(self.entries) >= self._limit or self._room <= 0:
+                    raise _Enough
+
+
+def _entry(line: bytes) -> Entry | None:
+    try:
+        data = json.loads(line)
+        at, unit = int(data["__REALTIME_TIMESTAMP"]), data.get("UNIT") or data.get("_SYSTEMD_UNIT", "")
+    except (ValueError, TypeError, KeyError):
+        return None
+    text = _text(data.get("MESSAGE"))
+    more = f" … ({len(text) - LONGEST} more characters)" if len(text) > LONGEST else ""
+    return at, str(unit), text[:LONGEST] + more
+
+
+def _text(value: object) -> str:
+    """A field as systemd writes it in JSON: text, its bytes when it is not UTF-8, or several of these when it was given
+    more than once. Anything else says nothing."""
+    if not isinstance(value, list):
+        return value if isinstance(value, str) else ""
+    with suppress(TypeError, ValueError):
+        return bytes(value).decode(errors="replace")
+    return " ".join(filter(None, map(_text, value)))

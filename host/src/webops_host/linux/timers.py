@@ -141,8 +141,8 @@ class LinuxTimers:
         mine = [one for one in told if one.unit == run.unit]
         first = max([run.began - EARLY, *(one.ended for one in mine if one.began < run.began)])
         ends = [*(one.began for one in mine if one.began > run.began), *((run.ended + LATE,) if run.ended else ())]
-        only = ("_TRANSPORT=stdout", "_TRANSPORT=syslog")
-        command = systemd.journal(run.unit, after=first, before=min(ends, default=0), limit=TAIL, only=only)
+        until = min(ends, default=0)
+        command = systemd.journal(run.unit, after=first, before=until, limit=TAIL, only=systemd.PRINTED)
         lines = systemd.entries(runner.run_binary(command))
         return tuple(text[:LONGEST].replace("\x00", "") for _, _, text in lines)
 
