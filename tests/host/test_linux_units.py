@@ -161,7 +161,7 @@ def test_other_units_are_nobodys(other: str) -> None:
 
 def test_the_sandbox_names_each_place_of_the_platform() -> None:
     hidden = dict(sandbox.view(Path("/srv/webops")))["InaccessiblePaths"]
-    for place in ("/etc/webops", "/var/lib/webops", "/run/webops", "/run/dbus"):
+    for place in ("/etc/webops", "/var/lib/webops", "/run/webops", "/run/dbus", "/etc/systemd/system"):
         assert f"-{place}" in hidden.split()
 
 

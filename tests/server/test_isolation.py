@@ -244,6 +244,13 @@ def test_iso_03_variables_and_sockets_are_the_systems(walls: Walled) -> None:
         assert walls.tries_as(f"wo-{who}", ("read", variables), ("speak", socket)) == ["blocked"] * 2
 
 
+def test_iso_03_what_a_neighbour_runs_is_not_read(walls: Walled) -> None:
+    """Command lines stand in unit files, which systemd wants to be readable."""
+    attempts = [("read", f"/etc/systemd/system/{ALFA}{kind}") for kind in (".service", ".socket", ".proxy.service")]
+    assert walls.tries_as("wo-beta", *attempts) == ["allowed"] * 3, "the control: users alone do not keep it away"
+    assert walls.tries("beta", *attempts, ("listing", "/etc/systemd/system")) == ["blocked"] * 4
+
+
 def test_iso_03_nobody_answers_on_a_neighbours_port(walls: Walled) -> None:
     """Beta sits down on the port that is reserved for alfa while alfa is away."""
     sit = (

@@ -62,8 +62,10 @@ PRIVATE_NETWORKS = (
 HIDDEN = (
     "/etc/webops", "/var/lib/webops", "/var/backups/webops", "/run/webops", "/run/dbus", "/run/systemd/private",
     "/run/redis", "/var/lib/redis", "/var/log/nginx", "/etc/nginx", "/etc/letsencrypt", "/var/lib/postgresql",
+    "/etc/systemd/system",
 )  # fmt: skip
-"""Places no program of a deployment has business in. `/run/dbus`: units' properties are told to anybody there."""
+"""Places no program of a deployment has business in. `/run/dbus`: units' properties are told to anybody there.
+`/etc/systemd/system`: what other deployments run is written there, command lines of private repositories too."""
 
 
 def network(resolvers: Iterable[str] = (), allowed: Iterable[str] = ()) -> tuple[Property, ...]:

@@ -221,6 +221,7 @@ OF_FILES: tuple[tuple[str, str, Attempt], ...] = (
     ("sibling-folder", "list another deployment's folders", listing),
     ("sibling-data", "list another deployment's shared data", listing),
     ("sibling-variables", "read another unit's variables", read),
+    ("sibling-units", "read what another deployment runs", read),
     ("sibling-socket", "open another deployment's socket", speak),
     ("own-release-write", "change its own release", write),
     ("outside-write", "write outside its shared folder", write),

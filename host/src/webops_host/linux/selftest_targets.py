@@ -31,6 +31,7 @@ FILES: Mapping[str, tuple[str, ...]] = {
     "sibling-folder": ("{root}/[a-z]*/releases", "{root}/[a-z]*/envs", "{root}/[a-z]*/repo.git"),
     "sibling-data": ("{root}/[a-z]*/shared/*",),
     "sibling-variables": ("/etc/webops/units/*.env",),
+    "sibling-units": ("/etc/systemd/system/wo-*.service",),
     "sibling-socket": ("/run/webops/*/*.sock",),
     "outside-write": ("{root}", "/var/lib", "/opt/webops", "/var", "{root}/.host"),
     "platform-settings": ("/etc/webops",),
