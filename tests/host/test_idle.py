@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,31 +30,71 @@ def log(tmp_path: Path) -> Path:
     return file
 
 
-def test_the_log_is_read_from_where_reading_stopped(log: Path) -> None:
-    seen = idle.read_visits(log, Seen())
-    assert seen.visits == {"blog.apps.test": NOW}
+NAMES = ("blog.apps.test", "www.example.org")
+BEFORE = dict.fromkeys(NAMES, 0.0)
+
+
+@pytest.fixture
+def begun(log: Path) -> Seen:
+    """As after a turn in which the log was still empty."""
+    return Seen(log.stat().st_ino, 0, BEFORE)
+
+
+def read(log: Path, seen: Seen) -> Seen:
+    return idle.read_visits(log, seen, NAMES, NOW + 3600)
+
+
+def test_the_log_is_read_from_where_reading_stopped(log: Path, begun: Seen) -> None:
+    seen = read(log, begun)
+    assert seen.visits == {**BEFORE, "blog.apps.test": NOW}
     with log.open("a") as file:
         file.write(LATER + "half a li")
-    again = idle.read_visits(log, seen)
+    again = read(log, seen)
     assert again.visits == {"blog.apps.test": NOW, "www.example.org": NOW + 9}
     assert again.offset == len(FIRST + LATER)
 
 
-def test_a_log_that_was_begun_anew_is_read_from_its_start(log: Path) -> None:
-    seen = idle.read_visits(log, Seen())
+def test_a_log_that_was_begun_anew_is_read_from_its_start(log: Path, begun: Seen) -> None:
+    seen = read(log, begun)
     log.rename(log.with_suffix(".1"))
     log.write_text(LATER)
-    assert idle.read_visits(log, seen).visits["www.example.org"] == NOW + 9
+    assert read(log, seen).visits["www.example.org"] == NOW + 9
 
 
 def test_without_a_log_nothing_is_forgotten(tmp_path: Path) -> None:
-    seen = Seen(visits={"blog.apps.test": NOW})
-    assert idle.read_visits(tmp_path / "none", seen) == seen
+    seen = Seen(visits=BEFORE)
+    assert read(tmp_path / "none", seen) == seen
 
 
-def test_lines_that_say_no_time_are_passed_over(log: Path) -> None:
-    log.write_text("x y z\n\n" + FIRST)
-    assert idle.read_visits(log, Seen()).visits == {"blog.apps.test": NOW}
+def test_lines_that_say_no_time_are_passed_over(log: Path, begun: Seen) -> None:
+    log.write_text("x blog.apps.test z\n\nx\n" + "y" * 200_000 + "\n" + FIRST)
+    assert read(log, begun).visits == {**BEFORE, "blog.apps.test": NOW}
+
+
+def test_a_log_of_which_nothing_is_remembered_is_not_read_and_everybody_counts_as_just_visited(log: Path) -> None:
+    seen = read(log, Seen())
+    assert seen == Seen(log.stat().st_ino, len(FIRST), dict.fromkeys(NAMES, NOW + 3600))
+    with log.open("a") as file:
+        file.write(LATER)
+    assert read(log, seen).visits["www.example.org"] == NOW + 9
+
+
+def test_a_name_that_may_sleep_from_now_on_counts_as_just_visited(log: Path, begun: Seen) -> None:
+    seen = idle.read_visits(log, begun, [*NAMES, "new.apps.test"], NOW + 60)
+    assert seen.visits == {**BEFORE, "blog.apps.test": NOW, "new.apps.test": NOW + 60}
+
+
+def test_a_busy_log_takes_little_memory_whatever_names_strangers_send(log: Path, begun: Seen) -> None:
+    with log.open("a") as file:
+        file.writelines(FIRST.replace("blog", f"stranger-{number}") for number in range(100_000))
+        file.write(LATER)
+    tracemalloc.start()
+    seen = read(log, begun)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 20
+    assert seen.visits == {"blog.apps.test": NOW, "www.example.org": NOW + 9}
+    assert seen.offset == log.stat().st_size
 
 
 @pytest.fixture
@@ -89,7 +131,18 @@ SLEEPER = Sleeper(REF, 5, ("www.example.org",))
     ],
 )
 def test_a_unit_is_tired_when_nobody_came_for_as_long_as_was_asked(shown, visits, is_tired) -> None:
-    assert idle.tired(SLEEPER, shown, visits, "blog.apps.test", NOW) is is_tired
+    assert idle.tired(SLEEPER, shown, visits, "apps.test", NOW) is is_tired
+
+
+def test_what_was_read_is_remembered_of_those_who_may_sleep(
+    layout: ServerLayout, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(idle.systemd, "show", lambda units: {unit: replace(SHOWN, unit=unit) for unit in units})
+    layout.run.mkdir()
+    assert idle.run(layout, "apps.test", log) == [], "it ran for long, and nobody is known to have come"
+    remembered = json.loads((layout.run / "idle.json").read_bytes())
+    assert remembered["offset"] == len(FIRST)
+    assert set(remembered["visits"]) == {"blog.apps.test"}
 
 
 def test_connections_to_a_socket_are_counted_without_its_listener(tmp_path: Path) -> None:

@@ -10,9 +10,11 @@ import json
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from webops_host import codec, files, runner
 from webops_host.linux import connections, platform, systemd, units
@@ -22,7 +24,8 @@ from webops_host.names import DeploymentName
 from webops_host.values import UnitRef
 
 LOG = Path("/var/log/nginx/webops.log")
-LARGEST = 64 << 20  # bytes of the log that are read at once; what is older says nothing about now
+LARGEST = 64 << 20  # bytes of the log that are read in a turn; what is older says nothing about now
+LONGEST = 64 << 10  # bytes of a line
 WISH = re.compile(rf"^{units.SLEEP}=(\d+)$", re.MULTILINE)
 
 
@@ -43,28 +46,41 @@ class Sleeper:
     minutes: int
     names: tuple[str, ...]
 
+    def hosts(self, domain: str) -> tuple[str, ...]:
+        """All of its names: its own under the platform's domain first."""
+        return (f"{self.ref.name}.{domain}", *self.names)
 
-def read_visits(log: Path, seen: Seen) -> Seen:
-    """What the log says that was not read yet. A log that was begun anew is read from its start."""
+
+def read_visits(log: Path, seen: Seen, names: Iterable[str], now: float) -> Seen:
+    """What the log says of these names that was not read yet. A log that was begun anew is read from its start, one of
+    which nothing is remembered not at all: each name that is new to us counts as visited now."""
+    visits = {name: seen.visits.get(name, now) for name in names}
     try:
         state = log.stat()
     except OSError:
-        return seen
+        return Seen(seen.inode, seen.offset, visits)
+    if not seen.inode:
+        return Seen(state.st_ino, state.st_size, visits)
     same = state.st_ino == seen.inode and state.st_size >= seen.offset
     start = max(seen.offset if same else 0, state.st_size - LARGEST)
     with log.open("rb") as file:
         file.seek(start)
-        text = file.read()
-    whole = text[: text.rfind(b"\n") + 1]
-    visits = dict(seen.visits)
-    for line in whole.decode(errors="replace").splitlines():
-        at, _, rest = line.partition(" ")
-        host = rest.partition(" ")[0]
-        try:
-            visits[host] = datetime.fromisoformat(at).timestamp()
-        except ValueError:
-            continue
-    return Seen(state.st_ino, start + len(whole), visits)
+        end = _note(file, state.st_size, visits)
+    return Seen(state.st_ino, end, visits)
+
+
+def _note(file: BinaryIO, until: int, visits: dict[str, float]) -> int:
+    """Note when each of the names was visited, by lines that begin before `until`; where the last whole one ends."""
+    position = file.tell()
+    while position < until and (line := file.readline(LONGEST)):
+        if len(line) < LONGEST and not line.endswith(b"\n"):
+            break  # it is being written
+        position += len(line)
+        at, host, *_ = (*line.decode(errors="replace").split(" ", 2), "", "")
+        if host in visits:
+            with suppress(ValueError):
+                visits[host] = datetime.fromisoformat(at).timestamp()
+    return position
 
 
 def sleepers(layout: ServerLayout) -> Iterator[Sleeper]:
@@ -87,9 +103,9 @@ def _names(layout: ServerLayout, name: DeploymentName) -> tuple[str, ...]:
     return () if site is None else tuple(str(domain) for domain in site.domains)
 
 
-def tired(sleeper: Sleeper, shown: systemd.Shown, visits: Mapping[str, float], own: str, now: float) -> bool:
+def tired(sleeper: Sleeper, shown: systemd.Shown, visits: Mapping[str, float], domain: str, now: float) -> bool:
     """Whether it runs, has run for a while, and nobody came for as long as was asked."""
-    last = max((visits.get(name, 0.0) for name in (own, *sleeper.names)), default=0.0)
+    last = max(visits.get(host, 0.0) for host in sleeper.hosts(domain))
     return shown.active == "active" and now - max(last, shown.since) > 60 * sleeper.minutes
 
 
@@ -99,8 +115,7 @@ def put_to_sleep(layout: ServerLayout, domain: str, found: Iterable[Sleeper], se
     shown = systemd.show(service.values())
     done = []
     for sleeper, unit in service.items():
-        own = f"{sleeper.ref.name}.{domain}"
-        is_tired = unit in shown and tired(sleeper, shown[unit], seen.visits, own, now)
+        is_tired = unit in shown and tired(sleeper, shown[unit], seen.visits, domain, now)
         if is_tired and connections.count(layout.socket(sleeper.ref)) == 0:
             runner.run(systemd.systemctl("stop", "--", unit), check=False)
             done.append(sleeper.ref)
@@ -122,6 +137,7 @@ def run(layout: ServerLayout, domain: str, log: Path = LOG) -> list[UnitRef]:
         before = codec.load(Seen, json.loads(record.read_bytes()))
     except (OSError, ValueError):
         before = Seen()
-    seen = read_visits(log, before)
+    now = time.time()
+    seen = read_visits(log, before, [host for sleeper in found for host in sleeper.hosts(domain)], now)
     files.write_whole(record, json.dumps(codec.dump(seen)).encode())
-    return put_to_sleep(layout, domain, found, seen, time.time())
+    return put_to_sleep(layout, domain, found, seen, now)
