@@ -9,6 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from tests.deployments.test_worker import worker
 from tests.support.pages import PLAN, browser, live, parsed, release
 
+from apps.core.clock import now
 from apps.deployments.models import Deployment, ReleaseStep, State, StepState, Wish
 from apps.deployments.plan import Kind, Plan, Problem, Severity
 from webops_host.errors import CommandFailed
@@ -34,6 +35,17 @@ def test_the_list_shows_the_true_status_and_what_changed_last(blog, host, owner)
     shown = words(browser(owner), "/deployments/")
     assert "Crashed" in shown
     assert "killed: out of memory" in shown
+
+
+def test_a_program_that_ends_again_and_again_is_told_though_it_runs_just_now(blog, host, owner):
+    """Each time it lives for too long to be given up on."""
+    live(blog, host, 1)
+    web = UnitRef(blog.slug, 1, ProcessKind("web"))
+    lately = now().timestamp() - 20
+    for restarts, since, is_told in ((4, lately, False), (7, lately - 3600, False), (7, lately, True)):
+        host.states[web] = replace(host.states[web], restarts=restarts, since=since)
+        shown = words(browser(owner), "/deployments/")
+        assert ("Degraded" in shown) is ("it ended and was started again 7 times" in shown) is is_told
 
 
 def test_an_empty_list_teaches_how_to_begin(team, host, owner, viewer):

@@ -13,6 +13,8 @@ from webops_host.errors import HostError
 from webops_host.ports import Host
 from webops_host.values import UnitState, UnitStatus
 
+RESTLESS, LATELY = 5, 600.0  # starts over, and seconds since the last, by which a program that runs is no good one
+
 
 class Condition(enum.StrEnum):
     """The few words a status can be. `icon` and colour are the pages' business."""
@@ -50,7 +52,7 @@ def of(deployment: Deployment, host: Host) -> Status:
     try:
         units = host.processes.status(deployment.slug)
         address = host.sites.address(deployment.slug)
-        condition, reason = _unserved(host, live) if address is None else _condition(live, units)
+        condition, reason = _unserved(host, live) if address is None else _condition(live, units, at)
     except HostError as error:
         return Status(Condition.UNKNOWN, error.message, at)
     if deployment.wish == Wish.STOPPED:
@@ -88,7 +90,7 @@ def _unserved(host: Host, live: Release) -> tuple[Condition, str]:
     return Condition.CRASHED, "Its files are not on this server. Deploy it again."
 
 
-def _condition(live: Release, units: tuple[UnitStatus, ...]) -> tuple[Condition, str]:
+def _condition(live: Release, units: tuple[UnitStatus, ...], at: datetime) -> tuple[Condition, str]:
     mine = [unit for unit in units if unit.ref.release == live.files]
     crashed = [unit for unit in mine if unit.state is UnitState.CRASHED]
     web = [unit for unit in mine if unit.ref.kind == "web"]
@@ -103,4 +105,7 @@ def _condition(live: Release, units: tuple[UnitStatus, ...]) -> tuple[Condition,
         return Condition.RUNNING, "Asleep; the next visitor wakes it."
     if any(unit.state is UnitState.STARTING for unit in web):
         return Condition.DEGRADED, "The web process is starting."
+    for unit in mine:
+        if unit.restarts >= RESTLESS and at.timestamp() - unit.since < LATELY:
+            return Condition.DEGRADED, f"{unit.ref.kind}: it ended and was started again {unit.restarts} times."
     return Condition.RUNNING, f"Release {live.number} runs."
