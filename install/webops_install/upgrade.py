@@ -38,7 +38,7 @@ KEPT = 2
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is under way: from which version to which, and the dump, once tables may have been changed."""
+    """What is under way: from which version to which, and the dump, while tables may differ from it by the upgrade."""
 
     old: str
     new: str
@@ -71,8 +71,16 @@ def in_own_unit(machine: Machine, new: str, talk: Journal) -> None:
         machine.run(*words, timeout=3600, show=talk.show)
     except SetupError as error:
         why = machine.text(FAILED) or error.message
-        hint = f"The version before serves again. What was said: journalctl -u {UNIT}, and {talk.path}"
+        hint = f"{_how_it_stands(machine)} What was said: journalctl -u {UNIT}, and {talk.path}"
         raise SetupError(f"The upgrade to {new} failed. {why.strip()}", hint=hint) from error
+
+
+def _how_it_stands(machine: Machine) -> str:
+    """After an upgrade that failed."""
+    record = under_way(machine)
+    if record is None:
+        return "The version before serves again."
+    return f"Going back to {record.old} failed too. Mend the cause, then go on with it: webops-admin go-back."
 
 
 def begin(machine: Machine, old: str, new: str, talk: Journal) -> None:
@@ -104,6 +112,7 @@ def go_back(machine: Machine, talk: Journal, why: str = "") -> bool:
     if record.dump:
         database.restore(machine, Path(record.dump))
         web.put_back(machine)
+        _write(machine, Record(record.old, record.new))  # what is saved from here on stays, whatever fails below
     program = RELEASES / record.old / "src/install/webops-admin"
     machine.run(PYTHON, "-I", machine.at(program), "setup", "--going-back", timeout=900)
     write(machine, FAILED, f"{why or 'It was broken off, or did not come up well.'}\n")

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.install.machines import ROOT, machine
+from tests.install.machines import ROOT, Programs, machine
 
 from webops_host.linux import nginx_main
 from webops_host.linux.nginx_parts import Ground, TlsFiles
@@ -68,7 +68,7 @@ def test_a_folder_that_is_no_checkout_is_refused(tmp_path: Path) -> None:
 # --- going back ---
 
 
-def upgraded(root: Path, record: dict[str, str] | None) -> tuple[Machine, list[tuple[str, ...]]]:
+def upgraded(root: Path, record: dict[str, str] | None) -> tuple[Machine, Programs]:
     made, programs = machine(root)
     (root / "var/lib/webops/setup").mkdir(parents=True)
     if record:
@@ -76,7 +76,7 @@ def upgraded(root: Path, record: dict[str, str] | None) -> tuple[Machine, list[t
     programs.do_python3 = lambda words: Result(0, "")  # type: ignore[attr-defined]
     programs.do_pg_lsclusters = lambda words: Result(0, "15 main 5432 online postgres /d /l")  # type: ignore[attr-defined]
     programs.do_setpriv = lambda words: Result(0, "webops")  # type: ignore[attr-defined]
-    return made, programs.ran
+    return made, programs
 
 
 def quiet() -> Journal:
@@ -84,17 +84,17 @@ def quiet() -> Journal:
 
 
 def test_without_an_upgrade_there_is_nothing_to_go_back_from(tmp_path: Path) -> None:
-    made, ran = upgraded(tmp_path, None)
+    made, programs = upgraded(tmp_path, None)
     assert not upgrade.go_back(made, quiet())
-    assert ran == []
+    assert programs.ran == []
 
 
 def test_going_back_stops_restores_and_sets_up_with_the_old_version(tmp_path: Path) -> None:
     record = {"old": "1-a", "new": "2-b", "dump": "/var/backups/webops/panel/before-2-b.dump"}
-    made, ran = upgraded(tmp_path, record)
+    made, programs = upgraded(tmp_path, record)
     assert upgrade.go_back(made, quiet())
 
-    said = [" ".join(words) for words in ran]
+    said = [" ".join(words) for words in programs.ran]
     stopped = said.index("systemctl stop webops-panel.service")
     restored = next(i for i, line in enumerate(said) if "pg_restore" in line)
     back = next(i for i, line in enumerate(said) if "1-a/src/install/webops-admin setup --going-back" in line)
@@ -122,10 +122,37 @@ def test_going_back_brings_nginx_files_back_but_none_of_a_site_that_went(tmp_pat
     assert not made.exists(web.KEPT)
 
 
-def test_a_database_that_was_not_touched_yet_is_left_alone(tmp_path: Path) -> None:
-    made, ran = upgraded(tmp_path, {"old": "1-a", "new": "2-b", "dump": ""})
+def test_a_way_back_that_is_gone_on_with_does_not_bring_the_dump_back_again(tmp_path: Path) -> None:
+    """What was saved since the first one is there still."""
+    record = {"old": "1-a", "new": "2-b", "dump": "/var/backups/webops/panel/before-2-b.dump"}
+    made, programs = upgraded(tmp_path, record)
+    works, programs.do_python3 = programs.do_python3, lambda words: Result(1, "no space left")  # type: ignore[attr-defined]
+    with pytest.raises(SetupError):
+        upgrade.go_back(made, quiet())
+    assert any("pg_restore" in " ".join(words) for words in programs.ran)
+
+    programs.ran.clear()
+    programs.do_python3 = works  # type: ignore[attr-defined]
     assert upgrade.go_back(made, quiet())
-    assert not [words for words in ran if "setpriv" in words]
+    assert not any("pg_restore" in " ".join(words) for words in programs.ran)
+    assert upgrade.under_way(made) is None
+
+
+@pytest.mark.parametrize(("record", "says"), [(None, "serves again"), ({"old": "1-a", "new": "2-b"}, "go-back")])
+def test_who_upgrades_in_vain_is_told_which_version_serves(
+    tmp_path: Path, record: dict[str, str] | None, says: str
+) -> None:
+    made, programs = upgraded(tmp_path, record)
+    programs.do_systemd_run = lambda words: Result(1, "")  # type: ignore[attr-defined]
+    with pytest.raises(SetupError) as failed:
+        upgrade.in_own_unit(made, "2-b", quiet())
+    assert says in failed.value.hint
+
+
+def test_a_database_that_was_not_touched_yet_is_left_alone(tmp_path: Path) -> None:
+    made, programs = upgraded(tmp_path, {"old": "1-a", "new": "2-b", "dump": ""})
+    assert upgrade.go_back(made, quiet())
+    assert not [words for words in programs.ran if "setpriv" in words]
 
 
 # --- backups ---
