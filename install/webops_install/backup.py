@@ -68,36 +68,48 @@ def _kept(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
 
 
 def load(options: argparse.Namespace) -> int:
+    machine, talk = everyday.begun()
+    restore(machine, talk, options.file, without_asking=options.yes)
+    return 0
+
+
+def restore(machine: Machine, talk: Journal, file: Path, *, without_asking: bool) -> None:
     """Everything is looked at before anything is changed. Doing it again is fine wherever it was broken off.
 
     It may be another server than the one that the file is from: what tells of the machine stays as it is here.
     """
-    machine, talk = everyday.begun()
-    with tarfile.open(machine.at(options.file), "r:gz") as archive:
+    install.look(install.prepare(machine, install.UNASKED, talk), talk)
+    with tarfile.open(machine.at(file), "r:gz") as archive:
         entries = list(_checked(archive))
-        everyday.agreed("The panel's database, keys and settings are replaced.", without_asking=options.yes)
-        own = machine.text(settings.HOST)
-        for unit in STOPPED:
-            machine.asks("systemctl", "stop", unit, timeout=180)
-        dump = _take_dump(machine, archive)
-        try:
-            database.restore(machine, dump)
-        finally:
-            machine.at(dump).unlink(missing_ok=True)
-        for entry in entries:
-            if own is not None and f"/{entry.name}" == settings.HOST:
-                write(machine, settings.HOST, settings.moved(_text(archive, entry), own))
-            else:
-                _put(machine, archive, entry)
+        everyday.agreed("The panel's database, keys and settings are replaced.", without_asking=without_asking)
+        _replace(machine, archive, entries)
     talk.say("The backup is in place. Everything is looked over once more.")
-    status = _look_over(machine, talk)
+    systemd.reload(machine)
+    install.look_over(machine, talk)
     absent = [site for site in _sites(entries) if not machine.exists(f"/srv/webops/{site}")]
     if absent:
         talk.say(
             f"\nNot on this server yet: {', '.join(absent)}. Deploy each of them once, then upload and restore the"
             " dumps of their databases, and copy the files that they keep (/srv/webops/NAME/shared)."
         )
-    return status
+
+
+def _replace(machine: Machine, archive: tarfile.TarFile, entries: Iterable[tarfile.TarInfo]) -> None:
+    own = machine.text(settings.HOST)
+    for unit in STOPPED:
+        machine.asks("systemctl", "stop", unit, timeout=180)
+    dump = _take_dump(machine, archive)
+    try:
+        database.restore(machine, dump)
+    finally:
+        machine.at(dump).unlink(missing_ok=True)
+    for entry in entries:
+        if own is not None and f"/{entry.name}" == settings.HOST:
+            write(machine, settings.HOST, settings.moved(_text(archive, entry), own))
+        elif _site(entry):
+            _make_room(machine, entry)
+        else:
+            _put(machine, archive, entry)
 
 
 def _text(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> str:
@@ -107,8 +119,19 @@ def _text(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> str:
 
 def _sites(entries: Iterable[tarfile.TarInfo]) -> list[str]:
     """Deployments that a web server was told of."""
-    paths = (PurePosixPath(entry.name) for entry in entries if entry.isreg())
-    return sorted(path.stem for path in paths if path.parent == SITES and path.suffix == ".conf")
+    return sorted(filter(None, map(_site, entries)))
+
+
+def _site(entry: tarfile.TarInfo) -> str:
+    """The deployment whose file for nginx this is; nothing for other entries."""
+    path = PurePosixPath(entry.name)
+    return path.stem if entry.isreg() and path.parent == SITES and path.suffix == ".conf" else ""
+
+
+def _make_room(machine: Machine, entry: tarfile.TarInfo) -> None:
+    """A site's file for nginx is written anew: what suited another nginx may not suit the one that is here."""
+    if not machine.exists(entry.name):
+        write(machine, entry.name, "")
 
 
 def _checked(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
@@ -169,11 +192,3 @@ def _put(machine: Machine, archive: tarfile.TarFile, entry: tarfile.TarInfo) -> 
 def _owner(machine: Machine, entry: tarfile.TarInfo) -> tuple[int, int]:
     user, group = machine.user(entry.uname), machine.group(entry.gname)
     return (user.uid if user else 0, group if group is not None else 0)
-
-
-def _look_over(machine: Machine, talk: Journal) -> int:
-    systemd.reload(machine)
-    words = argparse.Namespace(
-        source=None, guarded=False, going_back=False, dry_run=False, unattended=True, answers=None
-    )
-    return install.run(words)

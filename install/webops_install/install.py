@@ -41,12 +41,21 @@ OWN = Path(__file__).resolve().parents[2]
 """The tree that this program is part of: a checkout, or a release."""
 
 
+UNASKED = argparse.Namespace(source=None, guarded=False, going_back=False, dry_run=False, unattended=True, answers=None)
+"""As if somebody had typed `webops-admin setup --unattended`."""
+
+
 def run(options: argparse.Namespace) -> int:
     is_root = os.geteuid() == 0
     talk = Journal(journal.LOG if is_root and not options.dry_run else None)
+    return carry_out(prepare(Machine(log=talk.note), options, talk), options, talk, is_root=is_root)
+
+
+def carry_out(setup: Setup, options: argparse.Namespace, talk: Journal, *, is_root: bool = True) -> int:
+    """The way back from an upgrade is taken whatever this machine looks like by now: there is no other."""
     took = journal.seconds()
-    setup = prepare(Machine(log=talk.note), options, talk)
-    _look(setup, talk, is_root=is_root)
+    if not options.going_back:
+        look(setup, talk, is_root=is_root)
     if options.dry_run:
         count = engine.rehearse(everything.STEPS, setup, talk.say)
         talk.say(f"{count} changes would be made. Nothing was changed.")
@@ -57,6 +66,13 @@ def run(options: argparse.Namespace) -> int:
         outcome = _outside(setup, talk)
     _conclude(setup, talk, outcome, took())
     return 0
+
+
+def look_over(machine: Machine, talk: Journal) -> None:
+    """All steps once more, after files and database were replaced. Whether they may be, is looked at before that."""
+    took = journal.seconds()
+    setup = prepare(machine, UNASKED, talk)
+    _conclude(setup, talk, _outside(setup, talk), took())
 
 
 def _outside(setup: Setup, talk: Journal) -> int:
@@ -137,9 +153,9 @@ def _question(text: str, default: str) -> str:
         return default
 
 
-def _look(setup: Setup, talk: Journal, *, is_root: bool) -> None:
-    """Raises SetupError when this machine can not become the platform."""
-    look = preflight.Look(
+def look(setup: Setup, talk: Journal, *, is_root: bool = True) -> None:
+    """Raises SetupError when this machine can not become the platform, or be mended now."""
+    seen = preflight.Look(
         facts=setup.facts,
         answers=setup.answers,
         listeners=listening.listeners(setup.machine),
@@ -150,7 +166,7 @@ def _look(setup: Setup, talk: Journal, *, is_root: bool) -> None:
         is_booted=setup.machine.exists("/run/systemd/system"),
         ssh_ports=setup.ssh_ports,
     )
-    found = preflight.findings(setup.machine, look)
+    found = preflight.findings(setup.machine, seen)
     for finding in found:
         talk.say(f"  {'Stop' if finding.stops else 'Note'}: {finding.text} {finding.hint}".rstrip())
     if any(finding.stops for finding in found):

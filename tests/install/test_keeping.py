@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import gzip
 import io
 import json
 import subprocess
@@ -12,15 +14,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.install.machines import ROOT, Programs, machine
+from tests.install.machines import BOOKWORM, ROOT, Programs, machine, setup
 
 from webops_host.linux import nginx_main
 from webops_host.linux.nginx_parts import Ground, TlsFiles
 from webops_host.linux.platform import Platform
 from webops_host.names import HostName
 from webops_host.runner import Result
-from webops_install import backup, settings, source, uninstall, upgrade
+from webops_install import backup, database, everything, facts, install, settings, source, uninstall, upgrade
 from webops_install.errors import SetupError
+from webops_install.facts import Facts
 from webops_install.journal import Journal
 from webops_install.machine import Machine
 from webops_install.steps import web
@@ -159,12 +162,16 @@ def test_a_database_that_was_not_touched_yet_is_left_alone(tmp_path: Path) -> No
 
 
 def archive(fill: Callable[[tarfile.TarFile], None]) -> tarfile.TarFile:
+    return tarfile.open(fileobj=io.BytesIO(packed(fill)))
+
+
+def packed(fill: Callable[[tarfile.TarFile], None]) -> bytes:
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode="w") as made:
         add(made, backup.MANIFEST, json.dumps({"format": backup.FORMAT}).encode())
         add(made, backup.DUMP, b"PGDMP")
         fill(made)
-    return tarfile.open(fileobj=io.BytesIO(data.getvalue()))
+    return data.getvalue()
 
 
 def add(made: tarfile.TarFile, name: str, data: bytes = b"", **more: object) -> None:
@@ -199,6 +206,58 @@ def test_a_backup_that_was_tampered_with_is_refused_before_anything_is_written(
 ) -> None:
     with pytest.raises(SetupError, match="no place here"):
         list(backup._checked(archive(fill)))
+
+
+Fill = Callable[[tarfile.TarFile], None]
+
+
+def with_backup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fill: Fill, mib: int) -> tuple[Machine, Programs]:
+    """A server with so much free disk, and a backup on it. The steps after a restore are left out."""
+    made, programs = upgraded(tmp_path, None)
+    (tmp_path / "etc/webops").mkdir(parents=True, exist_ok=True)
+    (tmp_path / "etc/webops/host.toml").write_text('[platform]\ndomain = "apps.test"\n')
+    (tmp_path / "run/systemd/system").mkdir(parents=True)
+    (tmp_path / database.DUMPS.relative_to("/")).mkdir(parents=True)
+    (tmp_path / "panel.tar.gz").write_bytes(gzip.compress(packed(fill)))
+    monkeypatch.setattr(facts, "gather", lambda machine: Facts(BOOKWORM, "x86_64", 2048, 2, mib, ("192.0.2.7",), False))
+    monkeypatch.setattr(everything, "STEPS", ())
+    return made, programs
+
+
+def test_a_restore_without_room_stops_before_anything_is_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, programs = with_backup(tmp_path, monkeypatch, lambda made: add(made, "etc/webops/panel.env", b"X=1"), 2000)
+    with pytest.raises(SetupError, match="Nothing was changed"):
+        backup.restore(made, quiet(), Path("/panel.tar.gz"), without_asking=True)
+    assert not [words for words in programs.ran if "stop" in words]
+    assert not (tmp_path / "etc/webops/panel.env").exists()
+
+
+def test_what_another_nginx_was_told_is_not_told_to_the_one_that_is_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(made: tarfile.TarFile) -> None:
+        add(made, SITES, type=tarfile.DIRTYPE, mode=0o755)
+        add(made, f"{SITES}/stays.conf", b"http2 on;")
+        add(made, f"{SITES}/comes.conf", b"http2 on;")
+
+    (tmp_path / SITES).mkdir(parents=True)
+    (tmp_path / SITES / "stays.conf").write_text("# as it is here")
+    made, _ = with_backup(tmp_path, monkeypatch, fill, 20_000)
+    backup.restore(made, quiet(), Path("/panel.tar.gz"), without_asking=True)
+    found = {path.name: path.read_text() for path in (tmp_path / SITES).iterdir()}
+    assert found == {"stays.conf": "# as it is here", "comes.conf": ""}, "setup writes both anew"
+
+
+def test_the_way_back_is_taken_on_a_machine_that_is_full_by_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, _ = setup(tmp_path)
+    full = replace(made, facts=replace(made.facts, disk_mib=2000))
+    monkeypatch.setattr(everything, "STEPS", ())
+    back = argparse.Namespace(going_back=True, guarded=False, dry_run=False)
+    assert install.carry_out(full, back, quiet()) == 0
 
 
 def test_what_is_no_backup_is_refused() -> None:

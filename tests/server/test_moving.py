@@ -16,6 +16,7 @@ from tests.support.git_server import GitServer
 pytestmark = pytest.mark.server
 
 BACKUP = "/var/tmp/panel.tar.gz"
+SITE_FILE = "/etc/webops/nginx/sites/hello.conf"
 
 
 @dataclass
@@ -39,6 +40,7 @@ def kept(installed: Installed, git_host: GitServer) -> Kept:
     over(installed, installed.call("POST", "databases/shop/dumps"))
     number = installed.call("GET", "databases/shop")["dumps"][0]["id"]
     dump = installed.api.get(f"databases/shop/dumps/{number}").content
+    server.run(f"echo 'of_another_nginx on;' >> {SITE_FILE}")
     server.run(("webops-admin", "backup", BACKUP), timeout=300)
     found = Kept(Path(f"{server.disk.root}{BACKUP}").read_bytes(), dump)
     server.stop()
