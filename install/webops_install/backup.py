@@ -33,6 +33,10 @@ def save(options: argparse.Namespace) -> int:
     machine, talk = everyday.begun()
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
     target: Path = options.file or PLACE / f"panel-{stamp}.tar.gz"
+    if machine.at(target).is_dir():
+        raise SetupError(f"{target} is a folder.", hint="Name the file that the backup becomes.")
+    if not machine.at(target.parent).is_dir():
+        raise SetupError(f"There is no folder {target.parent}.", hint="Make it, or name another place.")
     dump = database.dump(machine, f"backup-{stamp}.dump")
     partial = target.with_name(f".{target.name}.partial")
     try:
@@ -78,9 +82,9 @@ def restore(machine: Machine, talk: Journal, file: Path, *, without_asking: bool
 
     It may be another server than the one that the file is from: what tells of the machine stays as it is here.
     """
-    install.look(install.prepare(machine, install.UNASKED, talk), talk)
-    with tarfile.open(machine.at(file), "r:gz") as archive:
+    with _opened(machine, file) as archive:
         entries = list(_checked(archive))
+        install.look(install.prepare(machine, install.UNASKED, talk), talk)
         everyday.agreed("The panel's database, keys and settings are replaced.", without_asking=without_asking)
         _replace(machine, archive, entries)
     talk.say("The backup is in place. Everything is looked over once more.")
@@ -110,6 +114,14 @@ def _replace(machine: Machine, archive: tarfile.TarFile, entries: Iterable[tarfi
             _make_room(machine, entry)
         else:
             _put(machine, archive, entry)
+
+
+def _opened(machine: Machine, file: Path) -> tarfile.TarFile:
+    """Raises SetupError, and OSError when there is no such file."""
+    try:
+        return tarfile.open(machine.at(file), "r:gz")
+    except (tarfile.TarError, EOFError) as error:
+        raise SetupError(f"{file} is no backup of the panel: {error}") from error
 
 
 def _text(archive: tarfile.TarFile, entry: tarfile.TarInfo) -> str:

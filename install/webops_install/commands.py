@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from webops_host.errors import HostError
 from webops_install import backup, doctor, everyday, install, keys, uninstall
 from webops_install.engine import StepFailed
 from webops_install.errors import SetupError
@@ -23,9 +24,9 @@ def main(words: list[str] | None = None) -> None:
     run: Run = options.run
     try:
         status = run(options)
-    except SetupError as error:
+    except (SetupError, HostError, OSError) as error:
         status = 1
-        _explain(error)
+        _explain(_of_setup(error))
     except KeyboardInterrupt:
         status = 130
         _tell("Stopped. " + RETRY)
@@ -51,10 +52,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _keep(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     save = commands.add_parser("backup", help="the panel's database, keys and settings, in one file")
-    save.add_argument("file", nargs="?", type=Path, help="where to; without it a name under /var/backups/webops")
+    save.add_argument("file", nargs="?", type=_from_here, help="where to; without it a name under /var/backups/webops")
     save.set_defaults(run=backup.save)
     load = commands.add_parser("restore", help="put such a file in the place of what is here")
-    load.add_argument("file", type=Path)
+    load.add_argument("file", type=_from_here)
     load.add_argument("--yes", action="store_true", help="ask nothing")
     load.set_defaults(run=backup.load)
     rotate = commands.add_parser("rotate-keys", help="new keys; what was encrypted is encrypted anew")
@@ -65,6 +66,11 @@ def _keep(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
     logs.add_argument("-n", "--lines", type=int, default=100)
     logs.add_argument("-f", "--follow", action="store_true")
     logs.set_defaults(run=everyday.logs)
+
+
+def _from_here(text: str) -> Path:
+    """The full path of what somebody names from the folder they are in."""
+    return Path(text).absolute()
 
 
 def _setup(parser: argparse.ArgumentParser) -> None:
@@ -99,6 +105,14 @@ def _uninstall(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--all", action="store_true", help="sites, their files and databases go too")
     parser.add_argument("--yes", action="store_true", help="ask nothing")
     parser.set_defaults(run=uninstall.run)
+
+
+def _of_setup(error: SetupError | HostError | OSError) -> SetupError:
+    if isinstance(error, SetupError):
+        return error
+    if isinstance(error, HostError):
+        return SetupError(error.message, hint=error.hint)
+    return SetupError(f"{error.strerror}: {error.filename}" if error.filename else str(error))
 
 
 def _explain(error: SetupError) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from webops_host.runner import Result
 from webops_host.values import Console
 from webops_install.answers import Answers
 from webops_install.facts import Facts, System
+from webops_install.journal import Journal
 from webops_install.machine import Machine
 from webops_install.source import Source
 from webops_install.step import Setup
@@ -24,6 +26,10 @@ FOLDERS = (
 )  # fmt: skip
 PASSWD = "root:x:0:0::/root:/bin/bash\npostgres:x:107:112::/:/bin/bash\nredis:x:108:113::/:/bin/false\n"
 GROUP = "root:x:0:\nadm:x:4:\nwww-data:x:33:\npostgres:x:112:\nredis:x:113:\n"
+
+
+def quiet() -> Journal:
+    return Journal(None, io.StringIO())
 
 
 class Owners:

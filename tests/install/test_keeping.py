@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.install.machines import BOOKWORM, ROOT, Programs, machine, setup
+from tests.install.machines import BOOKWORM, ROOT, Programs, machine, quiet, setup
 
 from webops_host.linux import nginx_main
 from webops_host.linux.nginx_parts import Ground, TlsFiles
@@ -24,7 +24,6 @@ from webops_host.runner import Result
 from webops_install import backup, database, everything, facts, install, settings, source, uninstall, upgrade
 from webops_install.errors import SetupError
 from webops_install.facts import Facts
-from webops_install.journal import Journal
 from webops_install.machine import Machine
 from webops_install.steps import web
 
@@ -80,10 +79,6 @@ def upgraded(root: Path, record: dict[str, str] | None) -> tuple[Machine, Progra
     programs.do_pg_lsclusters = lambda words: Result(0, "15 main 5432 online postgres /d /l")  # type: ignore[attr-defined]
     programs.do_setpriv = lambda words: Result(0, "webops")  # type: ignore[attr-defined]
     return made, programs
-
-
-def quiet() -> Journal:
-    return Journal(None, io.StringIO())
 
 
 def test_without_an_upgrade_there_is_nothing_to_go_back_from(tmp_path: Path) -> None:
