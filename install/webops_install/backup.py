@@ -155,15 +155,27 @@ def _checked(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
         raise SetupError(f"This is no whole backup of the panel: {error}") from error
     if manifest.get("format") != FORMAT or DUMP not in names:
         raise SetupError("This is no backup of the panel, or of a newer version.")
+    links = {PurePosixPath(entry.name) for entry in archive.getmembers() if entry.issym()}
     for entry in archive.getmembers():
         path = PurePosixPath(entry.name)
         if entry.name in (MANIFEST, DUMP):
             continue
-        inside = any(path.is_relative_to(folder) for folder in FOLDERS)
-        leads = PurePosixPath(entry.linkname) if entry.issym() else path
-        if not inside or ".." in path.parts or leads.is_absolute() or _kept(entry) is None:
+        inside = _is_inside(path) and (not entry.issym() or _leads_inside(path, PurePosixPath(entry.linkname)))
+        if not inside or links & set(path.parents) or _kept(entry) is None:
             raise SetupError(f"The backup holds {entry.name!r:.120}, which has no place here.")
         yield entry
+
+
+def _is_inside(path: PurePosixPath) -> bool:
+    return ".." not in path.parts and any(path.is_relative_to(folder) for folder in FOLDERS)
+
+
+def _leads_inside(link: PurePosixPath, target: PurePosixPath) -> bool:
+    """Upwards at the beginning only: what `..` after a name means depends on where that name leads."""
+    folder = link.parent
+    while target.parts[:1] == ("..",):
+        folder, target = folder.parent, PurePosixPath(*target.parts[1:])
+    return _is_inside(folder / target)
 
 
 def _take_dump(machine: Machine, archive: tarfile.TarFile) -> Path:

@@ -177,9 +177,23 @@ def add(made: tarfile.TarFile, name: str, data: bytes = b"", **more: object) -> 
     made.addfile(entry, io.BytesIO(data))
 
 
+def link(made: tarfile.TarFile, name: str, target: str) -> None:
+    add(made, name, type=tarfile.SYMTYPE, linkname=target)
+
+
+def below_a_link(made: tarfile.TarFile) -> None:
+    link(made, "etc/webops/x", "tls")
+    add(made, "etc/webops/x/authorized_keys", b"x")
+
+
 def test_a_backup_holds_what_it_may() -> None:
-    opened = archive(lambda made: add(made, "etc/webops/panel.env", b"X=1"))
-    assert [entry.name for entry in backup._checked(opened)] == ["etc/webops/panel.env"]
+    chain = "var/lib/webops/certbot/live/a.test/chain.pem"
+
+    def fill(made: tarfile.TarFile) -> None:
+        add(made, "etc/webops/panel.env", b"X=1")
+        link(made, chain, "../../archive/a.test/chain1.pem")
+
+    assert [entry.name for entry in backup._checked(archive(fill))] == ["etc/webops/panel.env", chain]
 
 
 @pytest.mark.parametrize(
@@ -189,12 +203,27 @@ def test_a_backup_holds_what_it_may() -> None:
         lambda made: add(made, "/etc/webops/panel.env", b"x"),
         lambda made: add(made, "etc/webops/../passwd", b"x"),
         lambda made: add(made, "etc/webops-evil/x", b"x"),
-        lambda made: add(made, "etc/webops/link", type=tarfile.SYMTYPE, linkname="/etc/shadow"),
+        lambda made: link(made, "etc/webops/link", "/etc/shadow"),
+        lambda made: link(made, "etc/webops/link", "../../root/.ssh"),
+        lambda made: link(made, "etc/webops/link", "other/../../shadow"),
+        below_a_link,
         lambda made: add(made, "etc/webops/hard", type=tarfile.LNKTYPE, linkname="etc/shadow"),
         lambda made: add(made, "etc/webops/device", type=tarfile.CHRTYPE),
         lambda made: add(made, "etc/webops/fifo", type=tarfile.FIFOTYPE),
     ],
-    ids=["other file", "absolute", "upwards", "look-alike", "symlink", "hard link", "device", "fifo"],
+    ids=[
+        "other file",
+        "absolute",
+        "upwards",
+        "look-alike",
+        "symlink",
+        "symlink out",
+        "symlink around",
+        "below a symlink",
+        "hard link",
+        "device",
+        "fifo",
+    ],
 )
 def test_a_backup_that_was_tampered_with_is_refused_before_anything_is_written(
     fill: Callable[[tarfile.TarFile], None],
