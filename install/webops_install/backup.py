@@ -31,8 +31,14 @@ SITES = PurePosixPath("etc/webops/nginx/sites")
 
 def save(options: argparse.Namespace) -> int:
     machine, talk = everyday.begun()
+    with install.settled(machine):
+        _save(machine, talk, options.file)
+    return 0
+
+
+def _save(machine: Machine, talk: Journal, file: Path | None) -> None:
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-    target: Path = options.file or PLACE / f"panel-{stamp}.tar.gz"
+    target = file or PLACE / f"panel-{stamp}.tar.gz"
     if machine.at(target).is_dir():
         raise SetupError(f"{target} is a folder.", hint="Name the file that the backup becomes.")
     if not machine.at(target.parent).is_dir():
@@ -53,7 +59,6 @@ def save(options: argparse.Namespace) -> int:
     talk.say(
         f"{target}: {machine.at(target).stat().st_size >> 10} KiB. It holds the keys: keep it safe, and elsewhere."
     )
-    return 0
 
 
 def _fill(machine: Machine, archive: tarfile.TarFile, dump: Path) -> None:
@@ -73,7 +78,8 @@ def _kept(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
 
 def load(options: argparse.Namespace) -> int:
     machine, talk = everyday.begun()
-    restore(machine, talk, options.file, without_asking=options.yes)
+    with install.settled(machine):
+        restore(machine, talk, options.file, without_asking=options.yes)
     return 0
 
 

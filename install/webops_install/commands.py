@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     link.set_defaults(run=everyday.sign_in_link)
     _keep(commands)
     _uninstall(commands.add_parser("uninstall", help="take the platform off this server"))
-    commands.add_parser("go-back").set_defaults(run=install.go_back)  # for the unit of an upgrade
+    _go_back(commands.add_parser("go-back"))
     return parser
 
 
@@ -92,6 +92,11 @@ def _setup(parser: argparse.ArgumentParser) -> None:
     door = "where something else on this server is reached from outside, such as 8443/tcp; may be repeated"
     parser.add_argument("--open-port", dest="open_ports", metavar="PORT/PROTOCOL", action="append", help=door)
     parser.set_defaults(run=install.run)
+
+
+def _go_back(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--guarded", action="store_true", help=argparse.SUPPRESS)
+    parser.set_defaults(run=install.go_back)
 
 
 def _doctor(parser: argparse.ArgumentParser) -> None:

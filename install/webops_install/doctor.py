@@ -74,7 +74,7 @@ def _judged(name: str, good: bool, seen: str, hint: str = "", *, otherwise: Stat
 def _release(machine: Machine) -> Iterator[Check]:
     live = upgrade.live(machine)
     yield _judged("release", bool(live), live or "no whole release is live", "Run sudo ./setup.sh in a checkout.")
-    broken_off = upgrade.under_way(machine) is not None and not systemd.is_active(machine, f"{upgrade.UNIT}.service")
+    broken_off = upgrade.under_way(machine) is not None and not upgrade.is_running(machine)
     yield _judged("upgrade", not broken_off, "broken off" if broken_off else "none under way", "webops-admin go-back")
 
 

@@ -12,13 +12,14 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from webops_host.linux import ssh_ports
 from webops_install import (
     answers,
     engine,
+    everyday,
     everything,
     facts,
     journal,
@@ -26,7 +27,6 @@ from webops_install import (
     preflight,
     settings,
     source,
-    systemd,
     upgrade,
 )
 from webops_install.answers import Answers
@@ -62,7 +62,7 @@ def carry_out(setup: Setup, options: argparse.Namespace, talk: Journal, *, is_ro
         return 0
     if options.guarded or options.going_back:
         return _inside(setup, options, talk)
-    with alone():
+    with alone(setup.machine):
         outcome = _outside(setup, talk)
     _conclude(setup, talk, outcome, took())
     return 0
@@ -78,8 +78,6 @@ def look_over(machine: Machine, talk: Journal) -> None:
 def _outside(setup: Setup, talk: Journal) -> int:
     """All steps; on a server where another version is live, those that touch nothing of it, and then the upgrade."""
     machine, new = setup.machine, setup.source.version
-    if systemd.is_active(machine, f"{upgrade.UNIT}.service"):
-        raise SetupError("An upgrade runs on this server.", hint=f"Follow it: journalctl -f -u {upgrade.UNIT}")
     if upgrade.under_way(machine) is not None:
         talk.say("An upgrade was broken off here.")
         upgrade.go_back(machine, talk)
@@ -104,20 +102,34 @@ def _inside(setup: Setup, options: argparse.Namespace, talk: Journal) -> int:
 
 
 def go_back(options: argparse.Namespace) -> int:
-    """What systemd calls after an upgrade ended, however it ended."""
-    talk = Journal(journal.LOG)
-    upgrade.go_back(Machine(log=talk.note), talk)
+    """What systemd calls after an upgrade ended, however it ended: within its unit, or at the next boot."""
+    machine, talk = everyday.begun()
+    with nullcontext() if options.guarded else alone(machine):  # the unit's lock is with whoever waits for it
+        upgrade.go_back(machine, talk)
     return 0
 
 
 @contextmanager
-def alone() -> Iterator[None]:
-    """Only one of these runs at a time. Raises SetupError when another one does."""
-    with LOCK.open("w") as mine:
+def alone(machine: Machine) -> Iterator[None]:
+    """Only one of these runs at a time, and none beside an upgrade, whose terminal may be gone. Raises SetupError."""
+    with machine.at(LOCK).open("w") as mine:
         try:
             fcntl.flock(mine, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise SetupError("Another setup or upgrade runs on this server.", hint="Wait for it to end.") from None
+            message = "A setup, upgrade, backup or restore runs on this server."
+            raise SetupError(message, hint="Wait for it to end.") from None
+        if upgrade.is_running(machine):
+            raise SetupError("An upgrade runs on this server.", hint=f"Follow it: journalctl -f -u {upgrade.UNIT}")
+        yield
+
+
+@contextmanager
+def settled(machine: Machine) -> Iterator[None]:
+    """`alone`, and no upgrade is to be gone back from: the database that then returns is read with the keys of its
+    time, and without what came after it. Raises SetupError."""
+    with alone(machine):
+        if upgrade.under_way(machine) is not None:
+            raise SetupError("An upgrade was broken off on this server.", hint="First: webops-admin go-back")
         yield
 
 

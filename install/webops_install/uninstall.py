@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     )
     everyday.agreed(what, without_asking=options.yes)
     came = packages.ours(machine)
-    with install.alone():
+    with install.alone(machine):
         for sentence, task in tasks(machine, keeps_sites=options.keep_sites):
             talk.say(f"  {sentence}")
             task()

@@ -57,6 +57,12 @@ def under_way(machine: Machine) -> Record | None:
     return Record(**json.loads(text)) if text else None
 
 
+def is_running(machine: Machine) -> bool:
+    """Whether the unit of an upgrade is there, be it that it goes back already."""
+    asked = machine.asks("systemctl", "show", "--property=ActiveState", "--value", f"{UNIT}.service")
+    return asked.output.strip() in ("activating", "active", "deactivating")
+
+
 def in_own_unit(machine: Machine, new: str, talk: Journal) -> None:
     """Run the guarded part in a unit that outlives this terminal. Raises SetupError when it went back."""
     program = RELEASES / new / "src/install/webops-admin"
@@ -64,7 +70,7 @@ def in_own_unit(machine: Machine, new: str, talk: Journal) -> None:
     talk.say("  The rest goes on in the background, whatever becomes of this terminal.")
     words = (
         "systemd-run", f"--unit={UNIT}", "--collect", "--quiet", "--wait", "--pipe", "--service-type=exec",
-        f"--property=ExecStopPost={PYTHON} -I {program} go-back", "--property=TimeoutStopSec=600",
+        f"--property=ExecStopPost={PYTHON} -I {program} go-back --guarded", "--property=TimeoutStopSec=600",
         "--setenv=PYTHONUNBUFFERED=1", PYTHON, "-I", program, "setup", "--guarded",
     )  # fmt: skip
     try:
