@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
-from webops_install import database, everyday, install, settings, systemd, upgrade
+from webops_install import database, everyday, hold, install, settings, systemd, upgrade
 from webops_install.change import Owner, write
 from webops_install.errors import SetupError
 from webops_install.journal import Journal
@@ -24,7 +24,7 @@ from webops_install.machine import Machine
 
 FOLDERS = ("etc/webops", "var/lib/webops/hostd", "var/lib/webops/pgd", "var/lib/webops/certbot")
 DUMP, MANIFEST, FORMAT = "panel.dump", "manifest.json", 1
-STOPPED = ("webops-worker.service", "webops-panel.service", "webops-hostd.service", "webops-pgd.service")
+STOPPED = ("webops-worker.service", "webops-hostd.service", "webops-pgd.service")
 PLACE = Path("/var/backups/webops")
 SITES = PurePosixPath("etc/webops/nginx/sites")
 
@@ -106,6 +106,7 @@ def restore(machine: Machine, talk: Journal, file: Path, *, without_asking: bool
 
 def _replace(machine: Machine, archive: tarfile.TarFile, entries: Iterable[tarfile.TarInfo]) -> None:
     own = machine.text(settings.HOST)
+    hold.on(machine)
     for unit in STOPPED:
         machine.asks("systemctl", "stop", unit, timeout=180)
     dump = _take_dump(machine, archive)

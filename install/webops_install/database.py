@@ -32,7 +32,8 @@ def dump(machine: Machine, name: str) -> Path:
 def restore(machine: Machine, source: Path) -> None:
     """Put a dump in the place of the panel's database: read into a new one first, swapped by name when it is whole.
 
-    Nothing may use the database meanwhile. Doing it again is fine wherever it was broken off. Raises SetupError.
+    Whoever uses the database is cut off, and kept off until it is swapped. Doing it again is fine wherever it was
+    broken off. Raises SetupError.
     """
     names = set(_query(machine, "SELECT datname FROM pg_database").split())
     if OUTGOING in names and DATABASE not in names:  # broken off between the two renames
@@ -44,8 +45,9 @@ def restore(machine: Machine, source: Path) -> None:
     restoring = (*program(machine, "pg_restore"), "--exit-on-error", "--no-owner", "--role=webops", "-d", INCOMING)
     machine.run(*restoring, source, timeout=TIMEOUT)
     _query(machine, f"REVOKE ALL ON DATABASE {INCOMING} FROM PUBLIC")
-    _disconnect(machine)
     if DATABASE in names or OUTGOING in names:
+        _query(machine, f"ALTER DATABASE {DATABASE} ALLOW_CONNECTIONS false")
+        _disconnect(machine)
         _query(machine, f"ALTER DATABASE {DATABASE} RENAME TO {OUTGOING}")
     _query(machine, f"ALTER DATABASE {INCOMING} RENAME TO {DATABASE}")
     _drop(machine, OUTGOING)

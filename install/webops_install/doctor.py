@@ -18,7 +18,7 @@ from webops_host.errors import HostError
 from webops_host.linux import ssh_ports, tls_files
 from webops_host.linux.layout import ServerLayout
 from webops_host.linux.platform import Platform
-from webops_install import everyday, facts, listening, panel, settings, systemd, upgrade
+from webops_install import everyday, facts, hold, listening, panel, settings, systemd, upgrade
 from webops_install.errors import SetupError
 from webops_install.machine import Machine
 from webops_install.steps import folders, packages, postgres, units
@@ -82,7 +82,8 @@ def _units(machine: Machine) -> Iterator[Check]:
     tree = Path(upgrade.CURRENT, "src")
     for name in units.running(machine.at(tree)):
         active = systemd.is_active(machine, name)
-        yield _judged(f"unit.{name}", active, "active" if active else "not active", f"systemctl start {name}")
+        hint = "webops-admin setup" if hold.is_on(machine) else f"systemctl start {name}"
+        yield _judged(f"unit.{name}", active, "active" if active else "not active", hint)
     listed = machine.asks("systemctl", "list-units", "--failed", "--plain", "--no-legend", "webops*", "wo-*").output
     names = [line.split()[0] for line in listed.splitlines() if line.strip()]
     yield _judged("unit.failed", not names, ", ".join(names) or "none", "See why: journalctl -u NAME")

@@ -27,6 +27,7 @@ from webops_install import (
     preflight,
     settings,
     source,
+    systemd,
     upgrade,
 )
 from webops_install.answers import Answers
@@ -106,6 +107,7 @@ def go_back(options: argparse.Namespace) -> int:
     machine, talk = everyday.begun()
     with nullcontext() if options.guarded else alone(machine):  # the unit's lock is with whoever waits for it
         upgrade.go_back(machine, talk)
+    systemd.ready()
     return 0
 
 

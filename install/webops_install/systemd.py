@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import socket
+
 from webops_install.errors import SetupError
 from webops_install.machine import Machine
 
@@ -32,6 +35,14 @@ def start(machine: Machine, unit: str, verb: str = "start") -> None:
         machine.run("systemctl", verb, unit, timeout=180)
     except SetupError as error:
         raise failed(machine, unit) from error
+
+
+def ready() -> None:
+    """Tell systemd that the unit of this program counts as started (sd_notify(3)). Elsewhere, or again: nothing."""
+    path = os.environ.get("NOTIFY_SOCKET", "")
+    if path:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+            told.sendto(b"READY=1", "\0" + path[1:] if path.startswith("@") else path)
 
 
 def failed(machine: Machine, unit: str) -> SetupError:

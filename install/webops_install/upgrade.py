@@ -17,20 +17,20 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from webops_install import database, panel, systemd
-from webops_install.change import write
+from webops_install import database, hold, panel, systemd
+from webops_install.change import point, write
 from webops_install.errors import SetupError
 from webops_install.journal import Journal
 from webops_install.machine import Machine
-from webops_install.steps import release, web
+from webops_install.steps import release, services, web
 from webops_install.steps.release import PYTHON
+from webops_install.steps.services import WORKER
 
 RECORD = "/var/lib/webops/setup/upgrade.json"
 FAILED = "/var/lib/webops/setup/upgrade-failed"
 RELEASES = Path("/opt/webops/releases")
 CURRENT = Path("/opt/webops/current")
 UNIT = "webops-upgrade"
-PANEL, WORKER = "webops-panel.service", "webops-worker.service"
 PATIENCE = 600.0  # seconds for releases that run
 KEPT = 2
 """Releases that stay: the live one, and the one to go back to."""
@@ -90,10 +90,12 @@ def _how_it_stands(machine: Machine) -> str:
 
 
 def begin(machine: Machine, old: str, new: str, talk: Journal) -> None:
-    """Wait for releases that run, stop the worker, write down what is about to happen, take the dump."""
+    """Wait for releases that run, write down what is about to happen, stop worker and panel, take the dump: from here
+    on nothing is saved that going back would lose."""
     _wait_for_releases(machine, talk)
     _write(machine, Record(old, new))
     machine.run("systemctl", "stop", WORKER, timeout=180)
+    hold.on(machine)
     web.keep(machine)
     talk.say("  Taking a dump of the panel's database")
     dump = database.dump(machine, f"before-{new}.dump")
@@ -113,12 +115,13 @@ def go_back(machine: Machine, talk: Journal, why: str = "") -> bool:
     if record is None:
         return False
     talk.say(f"  Going back to {record.old}")
-    for unit in (WORKER, PANEL):
-        machine.asks("systemctl", "stop", unit, timeout=180)
+    machine.asks("systemctl", "stop", WORKER, timeout=180)
+    hold.on(machine)
     if record.dump:
         database.restore(machine, Path(record.dump))
         web.put_back(machine)
         _write(machine, Record(record.old, record.new))  # what is saved from here on stays, whatever fails below
+    _switch_back(machine, record.old)
     program = RELEASES / record.old / "src/install/webops-admin"
     machine.run(PYTHON, "-I", machine.at(program), "setup", "--going-back", timeout=900)
     write(machine, FAILED, f"{why or 'It was broken off, or did not come up well.'}\n")
@@ -126,6 +129,15 @@ def go_back(machine: Machine, talk: Journal, why: str = "") -> bool:
     web.let_go(machine)
     talk.say(f"  {record.old} serves again")
     return True
+
+
+def _switch_back(machine: Machine, old: str) -> None:
+    """Whoever starts the panel from here on, starts the old one, which finds its own database."""
+    point(machine, CURRENT, f"releases/{old}")
+    for unit in (hold.PANEL, WORKER):
+        services.forget(machine, unit)
+    systemd.ready()  # at boot panel and worker wait for this
+    hold.off(machine)
 
 
 def prune(machine: Machine, talk: Journal) -> None:

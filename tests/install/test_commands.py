@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import fcntl
 import json
+import socket
 import tarfile
 from pathlib import Path
 
@@ -131,9 +132,25 @@ def test_nothing_is_kept_or_replaced_before_an_upgrade_was_gone_back_from(
     assert upgrade.under_way(here) is None
 
 
+def test_at_boot_panel_and_worker_may_start_before_the_version_before_is_set_up(
+    here: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They wait for this unit to count as started, and that setup waits for them."""
+    broken_off(here)
+    told: list[bytes] = []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind("notify")
+        systemd.settimeout(0)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(Path.cwd() / "notify"))
+        here.programs.do_python3 = lambda words: told.append(systemd.recv(100)) or OK  # type: ignore[attr-defined]
+        assert typed("go-back") == 0
+    assert told == [b"READY=1"]
+
+
 def broken_off(made: Machine) -> None:
     """An upgrade was, before its dump."""
     place = made.at(upgrade.RECORD)
     place.parent.mkdir(parents=True)
     place.write_text(json.dumps({"old": "1-a", "new": "2-b", "dump": ""}))
+    made.at("/opt/webops").mkdir()
     made.programs.do_python3 = lambda words: OK  # type: ignore[attr-defined]

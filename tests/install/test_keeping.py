@@ -21,7 +21,7 @@ from webops_host.linux.nginx_parts import Ground, TlsFiles
 from webops_host.linux.platform import Platform
 from webops_host.names import HostName
 from webops_host.runner import Result
-from webops_install import backup, database, everything, facts, install, settings, source, uninstall, upgrade
+from webops_install import backup, database, everything, facts, hold, install, settings, source, uninstall, upgrade
 from webops_install.errors import SetupError
 from webops_install.facts import Facts
 from webops_install.machine import Machine
@@ -72,7 +72,8 @@ def test_a_folder_that_is_no_checkout_is_refused(tmp_path: Path) -> None:
 
 def upgraded(root: Path, record: dict[str, str] | None) -> tuple[Machine, Programs]:
     made, programs = machine(root)
-    (root / "var/lib/webops/setup").mkdir(parents=True)
+    (root / "var/lib/webops/setup/runs").mkdir(parents=True)
+    (root / "opt/webops").mkdir()
     if record:
         (root / "var/lib/webops/setup/upgrade.json").write_text(json.dumps(record))
     programs.do_python3 = lambda words: Result(0, "")  # type: ignore[attr-defined]
@@ -90,7 +91,18 @@ def test_without_an_upgrade_there_is_nothing_to_go_back_from(tmp_path: Path) -> 
 def test_going_back_stops_restores_and_sets_up_with_the_old_version(tmp_path: Path) -> None:
     record = {"old": "1-a", "new": "2-b", "dump": "/var/backups/webops/panel/before-2-b.dump"}
     made, programs = upgraded(tmp_path, record)
+    made.at(upgrade.CURRENT).symlink_to("releases/2-b")
+    (runs := made.at("/var/lib/webops/setup/runs/webops-panel.service")).write_text("what 2-b ran on")
+    seen: list[tuple[bool, str, bool]] = []
+
+    def looked(words: list[str]) -> Result:
+        if words[0] == "-I" or any("pg_restore" in word for word in words):
+            seen.append((hold.is_on(made), made.at(upgrade.CURRENT).readlink().name, runs.exists()))
+        return Result(0, "webops")
+
+    programs.do_setpriv = programs.do_python3 = looked  # type: ignore[attr-defined]
     assert upgrade.go_back(made, quiet())
+    assert seen == [(True, "2-b", True), (False, "1-a", False)], "the panel waits until its database is in place"
 
     said = [" ".join(words) for words in programs.ran]
     stopped = said.index("systemctl stop webops-panel.service")
@@ -118,6 +130,33 @@ def test_going_back_brings_nginx_files_back_but_none_of_a_site_that_went(tmp_pat
     )  # fmt: skip
     assert made.exists(web.PENDING), "nginx is to read them"
     assert not made.exists(web.KEPT)
+
+
+def test_the_panel_saves_nothing_after_the_dump_that_going_back_restores(tmp_path: Path) -> None:
+    made, programs = upgraded(tmp_path, None)
+    made.at(database.DUMPS).mkdir(parents=True)
+    active: list[set[str]] = []
+
+    def dumped(words: list[str]) -> Result:
+        if "-f" in words:
+            made.at(words[words.index("-f") + 1]).write_bytes(b"PGDMP")
+            active.append(set(programs.active))
+        return Result(0, "")
+
+    programs.do_setpriv = dumped  # type: ignore[attr-defined]
+    programs.active |= {"webops-panel.service", "webops-worker.service", "webops-panel.socket"}
+    upgrade.begin(made, "1-a", "2-b", quiet())
+    assert active == [{"webops-panel.socket"}]
+    assert hold.is_on(made), "a request would start it"
+
+
+def test_nobody_comes_back_to_a_database_that_is_swapped(tmp_path: Path) -> None:
+    made, programs = upgraded(tmp_path, None)
+    database.restore(made, Path("/a.dump"))
+    asked = [words[-1] for words in programs.ran if "psql" in " ".join(words)]
+    shut = asked.index("ALTER DATABASE webops ALLOW_CONNECTIONS false")
+    cut_off = next(number for number, sql in enumerate(asked) if "pg_terminate_backend" in sql)
+    assert shut < cut_off < asked.index("ALTER DATABASE webops RENAME TO webops_outgoing")
 
 
 def test_a_way_back_that_is_gone_on_with_does_not_bring_the_dump_back_again(tmp_path: Path) -> None:

@@ -74,6 +74,11 @@ def test_what_starts_is_turned_on_and_in_order() -> None:
     assert running[: len(units.FIRST)] == list(units.FIRST)
 
 
+def test_an_upgrade_is_undone_before_panel_and_worker_start() -> None:
+    for name in ("webops-panel.service", "webops-worker.service"):
+        assert "\nAfter=webops-recover.service\n" in (UNITS / name).read_text()
+
+
 def test_no_unit_holds_a_secret_or_a_shell() -> None:
     for path in SERVICES:
         text = path.read_text()

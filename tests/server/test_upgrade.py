@@ -6,11 +6,15 @@ platform without its panel.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
+import httpx2
 import pytest
 from tests.server.installed import OWNER, PANEL, Installed
+from tests.server.lab.visitor import visitor
 from tests.server.test_setup import visits
 from tests.support.git_server import GitServer
 from tests.support.waiting import until
@@ -52,6 +56,40 @@ def visited(site: Installed) -> Iterator[Installed]:
     assert set(answers) == {"hello"}
 
 
+@contextmanager
+def saving(installed: Installed) -> Iterator[list[int]]:
+    """Somebody saves one variable after the other in the panel: the status of each answer, 0 for none."""
+    stop, answers = threading.Event(), list[int]()
+
+    def save() -> None:
+        with visitor(installed.server.address, timeout=120) as client:
+            client.headers.update({**installed.api.headers, "Connection": "close"})
+            while not stop.wait(0.1):
+                wanted = {"variables": {f"SAVED_{len(answers)}": "1"}}
+                try:
+                    path = f"https://{PANEL}/api/v1/deployments/hello/variables"
+                    answers.append(client.patch(path, json=wanted).status_code)
+                except httpx2.HTTPError:
+                    answers.append(0)
+
+    thread = threading.Thread(target=save)
+    thread.start()
+    try:
+        yield answers
+    finally:
+        stop.set()
+        thread.join()
+
+
+def assert_all_was_saved(installed: Installed, answers: list[int]) -> None:
+    """Requests waited rather than failed, and nothing that was accepted is lost. It is taken away for the next test."""
+    assert answers
+    assert set(answers) == {200}
+    path, wanted = "deployments/hello/variables", {f"SAVED_{number}" for number in range(len(answers))}
+    assert wanted == {item["key"] for item in installed.call("GET", path)["items"] if item["key"].startswith("SAVED")}
+    installed.call("PATCH", path, variables=dict.fromkeys(wanted))
+
+
 def live(installed: Installed) -> str:
     return installed.server.run("basename $(readlink /opt/webops/current)").stdout.strip()
 
@@ -76,8 +114,10 @@ def test_rel_17_an_upgrade_and_the_site_does_not_notice(visited: Installed) -> N
     before = live(visited)
     text = visited.server.read(SITE_FILE)
     visited.server.run(f"sed -i {OTHER_TEXT} {CLONE}/{PARTS} && {COMMIT} new")
-    said = upgrade(visited)
+    with saving(visited) as answers:
+        said = upgrade(visited)
     assert live(visited) != before, said
+    assert_all_was_saved(visited, answers)
     assert visited.server.read(SITE_FILE) == text.replace("no-store", "no-store,private") != text
     assert_well(visited, live(visited))
     assert visited.deploy("hello")["state"] == "live"
@@ -89,9 +129,13 @@ def test_rel_17_a_migration_that_fails_leads_back(visited: Installed) -> None:
     last = server.run(f"ls {folder} | grep '^[0-9]' | tail -n 1").stdout.strip().removesuffix(".py")
     server.write(f"{folder}/9999_bad.py", BAD_MIGRATION.format(last=last))
     server.run(f"git -C {CLONE} add -A && {COMMIT} bad")
-    said = upgrade(visited, check=False)
+    with saving(visited) as answers:
+        said = upgrade(visited, check=False)
+        count = len(answers)
+        until(lambda: len(answers) > count + 1, "an answer of the version before")
     assert f"{before} serves again" in said
     assert "panel's tables" in said
+    assert_all_was_saved(visited, answers)
     assert_well(visited, before)
     tables = server.run("runuser -u postgres -- psql -XAtqd webops -c \"SELECT to_regclass('half_way') IS NULL\"")
     assert tables.stdout.strip() == "t"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from webops_install import panel, systemd
+from webops_install import hold, panel, systemd
 from webops_install.change import Change, link
 from webops_install.errors import SetupError
 from webops_install.machine import Machine
@@ -19,6 +19,7 @@ from webops_install.steps.redis import CONFIGURATION as REDIS
 
 CURRENT = "/opt/webops/current"
 COMMAND = "/usr/local/sbin/webops-admin"
+WORKER = "webops-worker.service"
 RUNS = "/var/lib/webops/setup/runs"
 PATIENCE = 60.0
 
@@ -38,8 +39,8 @@ SERVICES = (
     Service("webops-firewall.service", (HOST,), verb="reload-or-restart"),
     Service("webops-hostd.service", (HOST,), verb="stop"),
     Service("webops-pgd.service", verb="stop"),
-    Service("webops-panel.service", (PANEL,)),
-    Service("webops-worker.service", (PANEL,)),
+    Service(hold.PANEL, (PANEL,)),
+    Service(WORKER, (PANEL,)),
 )
 
 
@@ -54,7 +55,7 @@ def _plan(setup: Setup) -> Iterator[Change]:
             yield from _taken_up(setup, service)
     for name in units.running(setup.source.folder):
         if not systemd.is_active(machine, name):
-            yield Change(f"start {name}", partial(systemd.start, machine, name))
+            yield Change(f"start {name}", partial(_start, setup, name))
     for name in units.EXPECTED:
         if f"{units.UNITS}/{name}" not in there:
             setup.skip(f"{name} is not part of this version.")
@@ -67,10 +68,24 @@ def _taken_up(setup: Setup, service: Service) -> Iterator[Change]:
     if machine.text(record) == wanted:
         return
     if service.verb == "stop" or systemd.is_active(machine, service.unit):
-        yield Change(f"{service.verb} {service.unit}", partial(systemd.start, machine, service.unit, service.verb))
+        yield Change(f"{service.verb} {service.unit}", partial(_start, setup, service.unit, service.verb))
     else:
-        yield Change(f"start {service.unit}", partial(systemd.start, machine, service.unit))
+        yield Change(f"start {service.unit}", partial(_start, setup, service.unit))
     yield Change(f"note what {service.unit} runs on", partial(_note, machine, record, wanted))
+
+
+def _start(setup: Setup, unit: str, verb: str = "start") -> None:
+    """The worker begins what waits for it only when the panel answers: until then an upgrade may still fail."""
+    if unit == hold.PANEL:
+        hold.off(setup.machine)
+    if unit == WORKER:
+        wait_for_panel(setup.machine, setup.answers.panel)
+    systemd.start(setup.machine, unit, verb)
+
+
+def forget(machine: Machine, unit: str) -> None:
+    """Have the next setup start it once more, whatever it runs on now."""
+    machine.at(f"{RUNS}/{unit}").unlink(missing_ok=True)
 
 
 def _fingerprint(setup: Setup, service: Service) -> str:
