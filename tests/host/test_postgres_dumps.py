@@ -11,11 +11,11 @@ import pytest
 psycopg = pytest.importorskip("psycopg")
 from tests.support import postgres  # noqa: E402 - only where psycopg is
 from tests.support.machine import QUIET  # noqa: E402
-from tests.support.postgres import connect, rows  # noqa: E402
+from tests.support.postgres import connect, leftovers, rows  # noqa: E402
 
 from webops_host import runner  # noqa: E402
 from webops_host.database_values import PIECE, DumpForm, DumpOrigin  # noqa: E402
-from webops_host.errors import BadValue, Cancelled, CommandFailed, DiskFull, HostError, NotFound  # noqa: E402
+from webops_host.errors import BadValue, CommandFailed, DiskFull, HostError, NotFound  # noqa: E402
 from webops_host.linux import postgres_cluster  # noqa: E402
 from webops_host.linux.postgres_cluster import Cluster  # noqa: E402
 from webops_host.linux.postgres_databases import PostgresDatabases  # noqa: E402
@@ -75,14 +75,6 @@ def restored(databases: PostgresDatabases, script: str, name: DeploymentName = S
     return databases.restore(name, UPLOAD, QUIET).skipped
 
 
-def leftovers(cluster: Cluster) -> str:
-    asked = (
-        "SELECT rolname FROM pg_roles WHERE rolname ~ '__v' UNION"
-        " SELECT datname FROM pg_database WHERE datname ~ '__(new|gone)';"
-    )
-    return runner.run(postgres_cluster.ask(cluster, asked, {})).output
-
-
 def test_a_dump_counts_what_is_in_it_and_can_be_read_in_pieces(databases, url, cluster):
     lines: list[str] = []
     dump = databases.dump(SHOP, Console(lines.append))
@@ -130,16 +122,6 @@ def test_a_second_restore_keeps_the_database_from_before_the_first(databases, ur
     databases.restore(SHOP, dump.id, QUIET)
     databases.revert(SHOP)
     assert count(url) == 10
-
-
-def test_a_restore_that_fails_or_is_cancelled_changes_nothing(databases, url, cluster):
-    dump = databases.dump(SHOP, QUIET)
-    rows(url, "DELETE FROM goods WHERE id > 10")
-    with pytest.raises(Cancelled):
-        databases.restore(SHOP, dump.id, Console(lambda line: None, lambda: True))
-    assert count(url) == 10
-    assert databases.facts(SHOP).kept_since == 0
-    assert leftovers(cluster) == ""
 
 
 def test_a_clone_fills_another_deployments_database(databases, url, cluster):

@@ -78,6 +78,15 @@ def rows(url: str, statement: str) -> list[tuple]:
         return cursor.fetchall() if cursor.description else []
 
 
+def leftovers(cluster: Cluster) -> str:
+    """Roles and databases of work that is over."""
+    asked = (
+        "SELECT rolname FROM pg_roles WHERE rolname ~ '__v' UNION"
+        " SELECT datname FROM pg_database WHERE datname ~ '__(new|gone)';"
+    )
+    return runner.run(postgres_cluster.ask(cluster, asked, {})).output
+
+
 def _run(folder: Path, *words: object) -> None:
     done = subprocess.run([*AS_POSTGRES, *map(str, words)], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from webops_host import runner, shelf
 from webops_host.database_values import DatabaseFacts, Dump, DumpForm, DumpOrigin, Restored, new_dump
-from webops_host.errors import CommandFailed, DiskFull, HostError, NotFound
+from webops_host.errors import Cancelled, CommandFailed, DiskFull, HostError, NotFound
 from webops_host.linux import postgres_cluster as cluster_of
 from webops_host.linux import postgres_dumps as dumps
 from webops_host.linux import postgres_statements as sql
@@ -189,12 +189,14 @@ class PostgresDatabases:
             with self._visit(name, database) as visitor:
                 console.emit("Filling a new database …")
                 skipped = dumps.fill(self._cluster, visitor, database, file, dump.form, console)
-                tables, rows = dumps.count(self._cluster, visitor, database)
+                tables, rows = dumps.count(self._cluster, visitor, database, console)
             if dump.form is DumpForm.CUSTOM and (tables < dump.tables or rows != dump.rows):
                 raise CommandFailed(
                     f"{rows} rows in {tables} tables arrived of {dump.rows} in {dump.tables}.",
                     hint="Nothing has changed. Look at triggers and rules of the dump.",
                 )
+            if console.cancelled():
+                raise Cancelled("It was cancelled.")
             self._switch(name)
         except BaseException:
             self._ask(sql.DROP_DATABASE + sql.REOPEN, {"database": database, "own": owner(name)})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -23,6 +23,7 @@ from webops_host.linux.postgres_wire import Connection, StatementFailed
 from webops_host.values import Console
 
 LINE_LIMIT = 64 << 20
+LINES_AT_ONCE = 500  # read between looks at the cancel flag
 FULL = "No space left on device"
 MAKE_ANEW = "Make a new dump; those before it are still here."
 ENTRY = re.compile(r"\d+; \d+ \d+ (?P<what>.+)")
@@ -89,16 +90,17 @@ def fill(
             user=visitor.role,
             password=visitor.password,
             database=database,
+            console=console,
         ) as session,
     ):
-        skipped = [_execute(session, statement) for statement in _watched(statements(_lines(opened)), console)]
+        skipped = [_execute(session, statement) for statement in statements(_lines(opened, console))]
     return tuple(sorted({text for text in skipped if text}))
 
 
-def count(cluster: Cluster, visitor: Visitor, database: str) -> tuple[int, int]:
-    """Tables and rows of a database."""
+def count(cluster: Cluster, visitor: Visitor, database: str, console: Console) -> tuple[int, int]:
+    """Tables and rows of a database. Raises CommandFailed, Cancelled."""
     lines: list[int] = []
-    _run(cluster_of.count(cluster, visitor, database), Console(lambda line: lines.append(int(line))))
+    _run(cluster_of.count(cluster, visitor, database), replace(console, emit=lambda line: lines.append(int(line))))
     return len(lines), sum(lines)
 
 
@@ -174,7 +176,7 @@ class _Rows:
 def _inspect_script(file: Path, console: Console) -> Content:
     tables = rows = 0
     with file.open("rb") as opened:
-        for statement in _watched(statements(_lines(opened)), console):
+        for statement in statements(_lines(opened, console)):
             start = statement.text.lstrip()[:40].upper()
             tables += start.startswith((b"CREATE TABLE", b"CREATE UNLOGGED TABLE"))
             rows += start.startswith(b"INSERT ")
@@ -199,15 +201,10 @@ def _execute(session: Connection, statement: Statement) -> str:
     return ""
 
 
-def _watched(found: Iterator[Statement], console: Console) -> Iterator[Statement]:
-    for statement in found:
-        if console.cancelled():
+def _lines(opened: IO[bytes], console: Console) -> Iterator[bytes]:
+    for number, line in enumerate(iter(lambda: opened.readline(LINE_LIMIT), b"")):
+        if number % LINES_AT_ONCE == 0 and console.cancelled():
             raise Cancelled("It was cancelled.")
-        yield statement
-
-
-def _lines(opened: IO[bytes]) -> Iterator[bytes]:
-    while line := opened.readline(LINE_LIMIT):
         if len(line) == LINE_LIMIT:
             raise BadValue("A line of the script is longer than 64 MiB.", hint="Make a dump in the custom form.")
         yield line

@@ -9,17 +9,23 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
-from webops_host.errors import CommandFailed, CommandTimedOut, HostUnreachable
+from webops_host.errors import Cancelled, CommandFailed, CommandTimedOut, HostUnreachable
 from webops_host.linux.postgres_scram import Proof
+from webops_host.values import Console
 
 PATIENCE = 3600.0  # seconds that one statement may take
+TICK = 0.05  # seconds between looks at the clock and the cancel flag
 BATCH = 1 << 17  # bytes of rows that go in one message
 LARGEST = 64 << 20  # bytes of one message
+
+Answer = TypeVar("Answer")
 
 
 class StatementFailed(CommandFailed):
@@ -27,12 +33,14 @@ class StatementFailed(CommandFailed):
 
 
 class Connection:
-    """Signed in as a role. Use it in a `with`; ending it ends the session."""
+    """Signed in as a role. Use it in a `with`; ending it ends the session. Once the console is cancelled, every wait
+    for the server raises Cancelled; a statement under way ends when its login does."""
 
-    def __init__(self, folder: Path, *, port: int, user: str, password: str, database: str) -> None:
+    def __init__(self, folder: Path, *, port: int, user: str, password: str, database: str, console: Console) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
         self._buffer = b""
-        self._socket.settimeout(PATIENCE)
+        self._console = console
+        self._socket.settimeout(TICK)
         try:
             self._socket.connect(str(folder / f".s.PGSQL.{port}"))
             self._begin(user, database, password)
@@ -50,7 +58,8 @@ class Connection:
         self._socket.close()
 
     def execute(self, statement: bytes, rows: Iterable[bytes] | None = None) -> None:
-        """Run one statement; `rows` is what a COPY FROM STDIN of it takes. Raises StatementFailed."""
+        """Run one statement; `rows` is what a COPY FROM STDIN of it takes. Raises StatementFailed,
+        Cancelled."""
         if b"\x00" in statement:
             raise StatementFailed("A statement holds a zero byte.", facts={"sqlstate": "22021"})
         try:
@@ -95,7 +104,7 @@ class Connection:
     def _begin(self, user: str, database: str, password: str) -> None:
         settings = {"user": user, "database": database, "client_encoding": "UTF8", "application_name": "webops"}
         body = b"".join(f"{key}\0{value}\0".encode() for key, value in settings.items()) + b"\x00"
-        self._socket.sendall(struct.pack("!II", len(body) + 8, 3 << 16) + body)
+        self._write(struct.pack("!II", len(body) + 8, 3 << 16) + body)
         proof = Proof(password)
         while True:
             kind, body = self._receive()
@@ -124,7 +133,12 @@ class Connection:
     # --- messages ------------------------------------------------------------------------------------------------
 
     def _send(self, kind: bytes, body: bytes) -> None:
-        self._socket.sendall(kind + struct.pack("!I", len(body) + 4) + body)
+        self._write(kind + struct.pack("!I", len(body) + 4) + body)
+
+    def _write(self, message: bytes) -> None:
+        left = memoryview(message)
+        while left:
+            left = left[self._patiently(partial(self._socket.send, left)) :]
 
     def _receive(self) -> tuple[bytes, bytes]:
         head = self._exactly(5)
@@ -135,12 +149,24 @@ class Connection:
 
     def _exactly(self, count: int) -> bytes:
         while len(self._buffer) < count:
-            chunk = self._socket.recv(1 << 16)
+            chunk = self._patiently(partial(self._socket.recv, 1 << 16))
             if not chunk:
                 raise ConnectionResetError("closed")
             self._buffer += chunk
         found, self._buffer = self._buffer[:count], self._buffer[count:]
         return found
+
+    def _patiently(self, act: Callable[[], Answer]) -> Answer:
+        """What the socket does once it can. Raises TimeoutError, Cancelled."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            if self._console.cancelled():
+                raise Cancelled("It was cancelled.")
+            try:
+                return act()
+            except TimeoutError:
+                if time.monotonic() > deadline:
+                    raise
 
 
 def _failure(body: bytes) -> StatementFailed:
