@@ -13,10 +13,10 @@ from tests.support.machine import QUIET  # noqa: E402
 from tests.support.postgres import leftovers, rows  # noqa: E402
 
 from webops_host import runner  # noqa: E402
-from webops_host.errors import Cancelled  # noqa: E402
+from webops_host.errors import Cancelled, CommandFailed, DiskFull  # noqa: E402
 from webops_host.linux import postgres_cluster  # noqa: E402
 from webops_host.linux.postgres_cluster import Cluster  # noqa: E402
-from webops_host.linux.postgres_databases import PostgresDatabases  # noqa: E402
+from webops_host.linux.postgres_databases import ROOM, PostgresDatabases  # noqa: E402
 from webops_host.names import DeploymentName, DumpId  # noqa: E402
 from webops_host.values import Console  # noqa: E402
 
@@ -101,4 +101,29 @@ def test_a_restore_that_is_cancelled_after_the_last_row_changes_nothing(database
     with pytest.raises(Cancelled):
         databases.restore(SHOP, dump.id, Console(lambda line: None, cancelled))
     assert count(url) == 10
+    assert leftovers(cluster) == ""
+
+
+def test_a_revert_that_fails_leaves_the_database_there_is_open(databases, url, cluster):
+    dump = databases.dump(SHOP, QUIET)
+    rows(url, "DELETE FROM goods WHERE id > 10")
+    databases.restore(SHOP, dump.id, QUIET)
+    in_the_way = "CREATE DATABASE wo_shop__gone;"
+    runner.run(postgres_cluster.ask(cluster, in_the_way, {}))
+    with pytest.raises(CommandFailed):
+        databases.revert(SHOP)
+    assert count(url) == 1000
+    assert databases.facts(SHOP).kept_since > 0
+    databases.recover()
+    databases.revert(SHOP)
+    assert count(url) == 10
+
+
+def test_rel_15_no_clone_is_begun_without_room_for_what_is_cloned(databases, url, cluster, tmp_path):
+    databases.ensure(COPY)
+    rows(url, "CREATE TABLE large AS SELECT repeat('x', 1000) AS x FROM generate_series(1, 20000)")
+    free = ROOM + (databases.size(COPY) + databases.size(SHOP)) // 4
+    with pytest.raises(DiskFull):
+        postgres.databases(cluster, tmp_path, free=lambda: free).clone(COPY, SHOP, QUIET)
+    assert databases.dumps(COPY) == ()
     assert leftovers(cluster) == ""

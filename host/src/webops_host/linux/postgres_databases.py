@@ -109,7 +109,7 @@ class PostgresDatabases:
         with self._turns[name]:
             dump = new_dump()
             try:
-                return self._shelf.keep(name, self._written(name, self._begin(name, dump), dump, console))
+                return self._shelf.keep(name, self._written(name, self._begin(name, dump, name), dump, console))
             except BaseException:
                 self._shelf.discard(name, dump)
                 raise
@@ -156,7 +156,7 @@ class PostgresDatabases:
             self.ensure(name)
             dump = new_dump()
             try:
-                file = self._begin(name, dump)
+                file = self._begin(name, dump, source)
                 return self._replaced(name, source, self._written(source, file, dump, console), file, console)
             finally:
                 self._shelf.discard(name, dump)
@@ -164,7 +164,11 @@ class PostgresDatabases:
     def revert(self, name: DeploymentName) -> None:
         with self._turns[name]:
             if kept(name) in self._there(name):
-                self._ask(sql.SWITCH_BACK, self._places(name))
+                try:
+                    self._ask(sql.SWITCH_BACK, self._places(name))
+                except BaseException:
+                    self._ask(sql.REOPEN, {"own": owner(name)})
+                    raise
             self._kept_since(name, 0.0)
 
     def confirm(self, name: DeploymentName) -> None:
@@ -212,8 +216,9 @@ class PostgresDatabases:
 
     # --- small steps ---------------------------------------------------------------------------------------------
 
-    def _begin(self, name: DeploymentName, dump: DumpId) -> Path:
-        if self._free() < ROOM + self.size(name) // 2:
+    def _begin(self, name: DeploymentName, dump: DumpId, source: DeploymentName) -> Path:
+        """Where to write a dump of `source` among those of `name`."""
+        if self._free() < ROOM + self.size(source) // 2:
             raise DiskFull("There is no room for a dump.", hint="Remove dumps that you do not need.")
         return self._shelf.begin(name, dump)
 
