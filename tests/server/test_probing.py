@@ -1,15 +1,23 @@
-"""Somebody who speaks as the panel and means harm: the installed daemons answer each message, live on, and tell."""
+"""Somebody who speaks as the panel and means harm: the installed daemons answer each message, live on, and tell.
+
+And visitors who mean harm by taking their time, which the other tests need not wait for.
+"""
 
 from __future__ import annotations
 
 import base64
 import json
 import random
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 from tests.host.test_fuzz import SEED
-from tests.server.installed import Installed
+from tests.server.installed import PANEL, Installed
 from tests.server.lab.server import Server
+from tests.server.lab.visitor import connected
 from tests.support import hostile
 from tests.support.waiting import until
 
@@ -64,6 +72,34 @@ print(sum(b"bad_value" in each for each in told))
 @pytest.fixture
 def server(installed: Installed) -> Server:
     return installed.server
+
+
+@pytest.fixture(scope="module", autouse=True)
+def dawdlers(installed: Installed) -> Iterator[list[Future[float]]]:
+    """Who sends a request byte by byte, from the beginning: how long nginx listens to each."""
+    address = installed.server.address
+    with (
+        ThreadPoolExecutor() as pool,
+        connected(address, PANEL) as secure,
+        socket.create_connection((address, 80)) as plain,
+    ):
+        yield [pool.submit(dawdle, talk) for talk in (secure, plain)]
+
+
+def dawdle(talk: socket.socket) -> float:
+    began = time.monotonic()
+    talk.sendall(f"GET / HTTP/1.1\r\nHost: {PANEL}\r\nX-Slow: ".encode())
+    talk.settimeout(0.5)
+    while time.monotonic() < began + 120:
+        try:
+            talk.sendall(b"x")
+            if not talk.recv(100):
+                break
+        except TimeoutError:
+            continue
+        except OSError:
+            break
+    return time.monotonic() - began
 
 
 def as_user(server: Server, user: str, program: str, socket: str, given: str) -> str:
@@ -126,3 +162,8 @@ def test_priv_09_probing_is_told_to_the_journal_and_to_who_looks_after_the_platf
     until(lambda: "os.system" in alerts(server), "the alert", timeout=180, every=1)
     server.run("rm -f /run/webops-hostd/alarm.json /run/webops-pgd/alarm.json")
     until(lambda: alerts(server) == "", "its end", timeout=180, every=1)
+
+
+def test_ngx_03_who_sends_headers_slowly_is_cut_off(dawdlers: list[Future[float]]) -> None:
+    for each in dawdlers:
+        assert 25 < each.result(timeout=120) < 40

@@ -9,10 +9,12 @@ from collections.abc import Iterator
 
 import pytest
 from tests.server.crowd import assert_crowd_is_bounded
-from tests.server.installed import Installed
-from tests.server.lab.visitor import visitor
+from tests.server.installed import PANEL, Installed
+from tests.server.lab.visitor import connected, visitor
 from tests.server.linux_machine import LinuxMachine, machine_of
 from tests.support.machine import BLOG, QUIET, web
+from tests.support.raw import Heard, hear, rest, whole
+from tests.support.waiting import until
 
 from webops_host.errors import HostError
 from webops_host.names import Domain
@@ -27,6 +29,23 @@ FILES = {"index.html": "release 1", "404.html": "lost", "app.0123abcd.css": "a{}
 HASH = PasswordHash(
     "$6$saltsalt$TVLlQcbpFVof5W3Yz4DTP6gRstiNuHwwTt6GLc1E5n0U0aDehy0S5knV8wiOQSpT0Y77vwPZN.Pq.H91p5hVO1"
 )
+
+SAYS = ("says=app-1", "prints=")
+POST = f"POST /x HTTP/1.1\r\nHost: {HOST}\r\n".encode()
+SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
+UNCLEAR = {
+    "both lengths": b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "both lengths, the other first": b"Transfer-Encoding: chunked\r\nContent-Length: 6\r\n\r\n0\r\n\r\n",
+    "two lengths": b"Content-Length: 0\r\nContent-Length: 39\r\n\r\n",
+    "a list of lengths": b"Content-Length: 0, 39\r\n\r\n",
+    "a length with a sign": b"Content-Length: +39\r\n\r\n",
+    "a coding twice": b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n",
+    "a coding that is hidden": b"Transfer-Encoding: xchunked\r\nContent-Length: 0\r\n\r\n",
+    "a name with a space": b"Transfer-Encoding : chunked\r\nContent-Length: 0\r\n\r\n",
+    "a tab of the wrong kind": b"Transfer-Encoding:\x0bchunked\r\nContent-Length: 0\r\n\r\n",
+    "a size that is none": b"Transfer-Encoding: chunked\r\n\r\n0x0\r\n\r\n",
+}
+"""Where a request ends is read in one way by some programs, and in another by others."""
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +63,28 @@ def ask(machine):
     """A visitor from outside."""
     with visitor(machine.server.address) as client:
         yield lambda path="/", host=HOST, **more: client.get(f"https://{host}{path}", **more)
+
+
+def app(machine: LinuxMachine, options: SiteOptions | None = None) -> None:
+    """The blog is an app that prints what it is asked, and is what visitors get."""
+    unit = web(1, *SAYS)
+    machine.host.processes.install(unit)
+    machine.host.processes.start(unit.ref)
+    machine.host.processes.ready(unit.ref, HealthCheck(), QUIET)
+    machine.host.sites.publish(Site(BLOG, 1, unit.ref, options=options or SiteOptions()))
+
+
+def say(machine: LinuxMachine, *pieces: bytes, host: str = HOST) -> Heard:
+    """The answer to these bytes, which nginx need not take all."""
+    with connected(machine.server.address, host) as talk:
+        with contextlib.suppress(ConnectionError):
+            for piece in pieces:
+                talk.sendall(piece)
+        return whole(talk)
+
+
+def printed(machine: LinuxMachine) -> str:
+    return machine.server.run("journalctl --no-pager -o cat -u wo-blog--1-web-1.service").stdout
 
 
 def workers(machine: LinuxMachine) -> str:
@@ -91,7 +132,7 @@ def test_ngx_01_unknown_names_get_nothing(machine):
 def test_an_app_is_reached_over_its_socket_and_switched_by_a_link(machine, ask):
     before = ""
     for release in (1, 2, 1):
-        unit = web(release, f"says=app-{release}")
+        unit = web(release, f"says=app-{release}", "prints=")
         machine.host.processes.install(unit)
         machine.host.processes.start(unit.ref)
         machine.host.processes.ready(unit.ref, HealthCheck(), QUIET)
@@ -106,17 +147,50 @@ def test_an_app_is_reached_over_its_socket_and_switched_by_a_link(machine, ask):
 
 
 def test_an_app_that_hangs_leaves_the_other_sites_room(machine, ask):
-    unit = web(1, "says=app-1")
-    machine.host.processes.install(unit)
-    machine.host.processes.start(unit.ref)
-    machine.host.processes.ready(unit.ref, HealthCheck(), QUIET)
-    machine.host.sites.publish(Site(BLOG, 1, unit.ref))
+    app(machine)
     machine.server.run("systemctl kill -s STOP wo-blog--1-web-1.service")
     try:
         assert_crowd_is_bounded(machine.server, HOST)
     finally:
         machine.server.run("systemctl kill -s CONT wo-blog--1-web-1.service")
     assert ask("/x").text.startswith("app-1\n")
+
+
+def test_ngx_03_a_request_within_a_request_is_refused(machine):
+    app(machine)
+    for way, unclear in UNCLEAR.items():
+        with connected(machine.server.address, HOST) as talk:
+            talk.sendall(POST + unclear + SMUGGLED)
+            heard = hear(rest(talk))
+        assert heard.status in (400, 501), way
+        assert b"HTTP/1.1" not in heard.body, f"{way}: one answer, and the connection is over"
+    in_order = SMUGGLED.replace(b"smuggled", b"second").replace(b"Host: x", f"Host: {HOST}".encode())
+    assert say(machine, POST + b"Content-Length: 0\r\n\r\n" + in_order).status == 200
+    until(lambda: "GET /second" in printed(machine), "the control: the second of two that are clear")
+    assert "/smuggled" not in printed(machine)
+
+
+def test_ngx_03_a_body_that_is_too_large_is_refused_before_it_is_sent(machine):
+    app(machine)
+    ten_gigabytes = b"Content-Length: 10737418240\r\n\r\n"
+    assert say(machine, POST + ten_gigabytes).status == 413
+    to_panel = f"POST /api/v1/session HTTP/1.1\r\nHost: {PANEL}\r\n".encode()
+    assert say(machine, to_panel + ten_gigabytes, host=PANEL).status == 413
+
+
+def test_ngx_03_a_body_without_a_length_ends_at_the_limit(machine):
+    app(machine, SiteOptions(body_limit_mib=1))
+    begin = POST.replace(b"/x", b"/size") + b"Transfer-Encoding: chunked\r\n\r\n"
+    chunk, end = b"10000\r\n" + b"x" * 0x10000 + b"\r\n", b"0\r\n\r\n"
+    assert say(machine, begin, *[chunk] * 15, end).text == str(15 * 0x10000)
+    assert say(machine, begin, *[chunk] * 17, end).status == 413
+
+
+def test_ngx_03_a_header_with_an_underscore_is_dropped(machine):
+    app(machine)
+    heard = say(machine, POST + b"X_Forwarded_For: 6.6.6.6\r\nX_Mark: bad\r\nX-Mark: good\r\n\r\n")
+    assert "X-Mark: good" in heard.text
+    assert "_" not in heard.text
 
 
 def test_what_is_closed_says_so(machine, ask):

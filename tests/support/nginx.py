@@ -15,7 +15,7 @@ from pathlib import Path
 
 import trustme
 from tests.support.machine import free_ports, until
-from tests.support.raw import Heard, hear
+from tests.support.raw import Heard, whole
 
 from webops_host.linux import nginx_control, nginx_main, nginx_site
 from webops_host.linux.layout import ServerLayout
@@ -150,19 +150,7 @@ class Nginx:
             lines.append(f"Content-Length: {len(body)}")
         with self.open(host, secure=secure) as opened:
             opened.sendall("\r\n".join((*lines, "", "")).encode("latin-1") + body)
-            return _whole(opened, method)
-
-
-def _whole(opened: socket.socket, method: str) -> Heard:
-    """An answer, without waiting for the end of a connection that lingers."""
-    heard = b""
-    while piece := opened.recv(65536):
-        heard += piece
-        if b"\r\n\r\n" in heard and method != "HEAD":
-            answer = hear(heard)
-            if answer.get("content-length") == str(len(answer.body)):
-                break
-    return hear(heard)
+            return whole(opened, method)
 
 
 @contextmanager

@@ -5,7 +5,10 @@ Certificates are checked against the names that were asked for, with the authori
 
 from __future__ import annotations
 
+import socket
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import httpx2
 
@@ -42,3 +45,14 @@ def visitor(address: str, *authorities: str, timeout: float = 20) -> httpx2.Clie
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.load_verify_locations(cadata="\n".join(authorities))
     return httpx2.Client(transport=_OneAddress(address, context), timeout=timeout, trust_env=False)
+
+
+@contextmanager
+def connected(address: str, name: str, *, timeout: float = 20) -> Iterator[ssl.SSLSocket]:
+    """A bare connection, for what no client would say. The certificate is not checked."""
+    context = ssl._create_unverified_context()
+    with (
+        socket.create_connection((address, 443), timeout=timeout) as plain,
+        context.wrap_socket(plain, server_hostname=name) as secure,
+    ):
+        yield secure
