@@ -231,6 +231,30 @@ def test_an_unpublished_site_keeps_its_names_and_says_so(server):
     assert server.sites.publish(app(1)).release == 1
 
 
+def test_priv_04_what_a_daemon_wrote_that_ended_is_read_by_nginx(server, monkeypatch):
+    """It was killed before it told nginx. The same again finds the files as they should be."""
+    server.sites.publish(app(1))
+    with monkeypatch.context() as killed:
+        killed.setattr(FakeNginx, "reload", lambda self: os._exit(0))
+        if (child := os.fork()) == 0:
+            server.sites.unpublish(BLOG)
+        os.waitpid(child, 0)
+    assert server.nginx.answers["blog.conf"] != server.text()
+    server.again().unpublish(BLOG)
+    assert server.nginx.answers["blog.conf"] == server.text()
+    server.nginx.did.clear()
+    server.again().unpublish(BLOG)
+    assert server.nginx.did == []
+
+
+def test_priv_04_links_that_a_daemon_left_are_removed(server):
+    server.sites.publish(app(1))
+    server.sites.unpublish(BLOG)
+    server.layout.current(BLOG).symlink_to("releases/1")
+    server.again().unpublish(BLOG)
+    assert server.links() == ("", "")
+
+
 def test_a_site_that_is_forgotten_leaves_nothing(server):
     wall = (WallEntry(Visitor("ada"), HASH),)
     server.sites.publish(app(1, options=SiteOptions(wall=wall)))

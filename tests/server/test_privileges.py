@@ -7,7 +7,9 @@ docs/security.md says that they can not. Each attempt has a control: root, who c
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from tests.server.installed import Installed
@@ -24,8 +26,8 @@ import json, secrets, socket, sys
 sys.path.insert(0, "/opt/webops/current/host")
 from webops_host.daemon import protocol
 from webops_host.operations import OPERATIONS
-def ask(path, op, params):
-    asked = {"v": protocol.VERSION, "id": secrets.token_hex(8), "fence": None, "op": op, "params": params}
+def ask(path, op, params, number=""):
+    asked = {"v": protocol.VERSION, "id": number or secrets.token_hex(8), "fence": None, "op": op, "params": params}
     line = protocol.encode(asked)
     with socket.socket(socket.AF_UNIX) as talk:
         talk.settimeout(120)
@@ -36,7 +38,9 @@ def ask(path, op, params):
         except OSError as error:
             return type(error).__name__
     answer = json.loads(said[-1]) if said else {"ok": False, "error": {"code": "silence"}}
-    return "ok" if answer["ok"] else answer["error"]["code"]
+    if not answer["ok"]:
+        return answer["error"]["code"]
+    return answer["result"] if type(answer["result"]) is int else "ok"
 if sys.argv[1] == "all":
     simple = [op for op in OPERATIONS.values() if op.changes and op.required <= {"name", "release"}]
     asked = [("pgd" if op.port == "databases" else "hostd", op.name, op.required) for op in simple]
@@ -66,8 +70,8 @@ def alfa(server: Server) -> str:
     return home
 
 
-def ask(server: Server, user: str, *requests: list) -> list[str]:
-    """What the daemons answer a user: ok, the code of an error, or what became of the connection."""
+def ask(server: Server, user: str, *requests: list) -> list[Any]:
+    """What the daemons answer a user: a number or ok, the code of an error, or what became of the connection."""
     words = ("runuser", "-u", user, "--", "/usr/bin/python3", "-I", "-", json.dumps(requests))
     return json.loads(server.run(words, input=ASK).stdout)
 
@@ -125,6 +129,20 @@ def test_priv_01_root_and_the_panel_may_only_look(server: Server, alfa: str) -> 
         switched = ask(server, user, [HOSTD, "processes.stop", web], [HOSTD, "processes.start", web])
         assert switched == ["forbidden"] * 2
     assert server.run(f"test -d {alfa}/shared").returncode == 0
+
+
+@pytest.mark.parametrize("between", ["true", "systemctl stop {}", "systemctl kill --signal=KILL {}"])
+def test_priv_04_the_same_request_again_has_one_effect_and_one_answer(server: Server, alfa: str, between: str) -> None:
+    """What was freed is told once and for all, also by the next daemon; another request finds nothing to free."""
+    server.run(f"install -d -o wo-alfa -g www-data -m 2750 {alfa}/releases/7")
+    server.run(f"head -c 100000 /dev/zero | install -o wo-alfa /dev/stdin {alfa}/releases/7/large")
+    number, freeing = secrets.token_hex(8), [HOSTD, "accounts.discard", {"name": "alfa", "release": 7}]
+    [freed] = ask(server, "webops-worker", [*freeing, number])
+    assert isinstance(freed, int)
+    assert freed >= 100000
+    server.run(between.format("webops-hostd.service"))
+    other = [HOSTD, "accounts.discard", {"name": "alfa", "release": 8}, number]
+    assert ask(server, "webops-worker", [*freeing, number], other, freeing) == [freed, "bad_value", 0]
 
 
 # --- what the root daemon does with names and planted files ----------------------------------------------------

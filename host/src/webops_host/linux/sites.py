@@ -99,11 +99,10 @@ class LinuxSites:
     def unpublish(self, name: DeploymentName) -> None:
         with self._locked():
             before = self._record(name)
-            if before.shown is None:
-                return
-            after = replace(before, up=False)
-            self._have_text(name, after)
-            self._keep(name, after)
+            if before.shown is not None:
+                after = replace(before, up=False)
+                self._have_text(name, after)
+                self._keep(name, after)
             for link in (self._layout.live(name), self._layout.current(name)):
                 site_links.remove(link)
 
@@ -191,7 +190,19 @@ class LinuxSites:
             place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with place.open("a") as file:
                 fcntl.flock(file, fcntl.LOCK_EX)
+                self._have_read()
                 yield
+
+    def _have_read(self) -> None:
+        """nginx reads what a daemon wrote that ended before nginx was told."""
+        if self._unread.exists():
+            self._nginx.reload()
+            self._unread.unlink()
+
+    @property
+    def _unread(self) -> Path:
+        """Is there while files of nginx's are new to it."""
+        return self._layout.state / "nginx-unread"
 
     # --- what is asked for -------------------------------------------------------------------------------------
 
@@ -287,6 +298,7 @@ class LinuxSites:
             return
         with self._staged(changes) as staged:
             self._nginx.test(staged)
+        self._unread.touch()
         try:
             self._write(self._layout.nginx_sites, changes)
             self._nginx.reload()
@@ -295,6 +307,8 @@ class LinuxSites:
             with suppress(HostError):
                 self._nginx.reload()
             raise
+        finally:
+            self._unread.unlink(missing_ok=True)
 
     @contextmanager
     def _staged(self, changes: Mapping[DeploymentName, str | None]) -> Iterator[Path]:
