@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -153,6 +155,8 @@ def test_db_01_a_new_database_is_closed_from_its_first_moment(databases, cluster
         "CREATE FUNCTION f() RETURNS int LANGUAGE c AS '/lib/x86_64-linux-gnu/libc.so.6', 'system'",
         "ALTER SYSTEM SET archive_command = 'id'",
         "SET temp_file_limit = -1",
+        "ALTER ROLE wo_standing__a SET temp_file_limit TO -1",
+        "ALTER ROLE wo_standing__a CONNECTION LIMIT -1",
         "SELECT rolpassword FROM pg_authid",
         "CREATE EVENT TRIGGER e ON ddl_command_end EXECUTE FUNCTION f()",
     ],
@@ -197,6 +201,20 @@ def test_db_03_all_deployments_together_leave_connections_to_the_platform(databa
     finally:
         for name in many:
             databases.drop(name)
+
+
+def test_db_03_sign_ins_that_are_not_finished_keep_the_platform_out_for_seconds_only(databases, cluster):
+    databases.ensure(SHOP)
+    most = int(admin(cluster, "SHOW max_connections"))
+    panel = f"postgres://webops@/webops?host={cluster.socket}"
+    with ExitStack() as held:
+        for _ in range(most):
+            held.enter_context(postgres.half_open(cluster, "wo_my_shop__a", "wo_my_shop"))
+        began = time.monotonic()
+        assert "too many clients" in refused(panel)
+        assert rows(databases.ensure(BLOG), "SELECT 1") == [(1,)]
+        assert rows(panel, "SELECT current_user") == [("webops",)]
+        assert time.monotonic() - began < 7
 
 
 def test_db_03_a_long_query_and_a_forgotten_transaction_end_by_themselves(databases):

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import socket
+import struct
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -76,6 +78,16 @@ def rows(url: str, statement: str) -> list[tuple]:
     with connect(url) as connection:
         cursor = connection.execute(statement)
         return cursor.fetchall() if cursor.description else []
+
+
+def half_open(cluster: Cluster, role: str, database: str) -> socket.socket:
+    """Somebody who begins to sign in and says no more, at the moment when the server waits for it."""
+    connection = socket.socket(socket.AF_UNIX)
+    connection.connect(str(cluster.socket / f".s.PGSQL.{cluster.port}"))
+    body = f"user\0{role}\0database\0{database}\0\0".encode()
+    connection.sendall(struct.pack("!II", len(body) + 8, 3 << 16) + body)
+    connection.recv(1)
+    return connection
 
 
 def leftovers(cluster: Cluster) -> str:

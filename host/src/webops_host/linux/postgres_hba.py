@@ -55,7 +55,7 @@ def settings(version: int) -> str:
         "max_connections = 200",
         "superuser_reserved_connections = 5",
         *(("reserved_connections = 10",) if version >= 16 else ()),
-        "authentication_timeout = 10s",
+        "authentication_timeout = 3s",  # until it is over a sign-in holds a place, and counts against nobody's limit
         "idle_in_transaction_session_timeout = 10min",
         "row_security = on",
         "log_connections = on",
