@@ -317,11 +317,7 @@ def test_fs_02_a_linked_folder_does_not_receive_files(server: GitServer, sources
     repo = server.repository("team/site", {"index.html": "x"})
     outside = layout.root.parent / "outside"
     outside.mkdir()
-    blob = git("hash-object", "-w", "--stdin", cwd=repo.path, stdin=b"evil")
-    target = git("hash-object", "-w", "--stdin", cwd=repo.path, stdin=str(outside).encode())
-    inner = git("mktree", cwd=repo.path, stdin=f"100644 blob {blob}\tevil\n".encode())
-    tree = git("mktree", cwd=repo.path, stdin=f"120000 blob {target}\tstatic\n040000 tree {inner}\tstatic\n".encode())
-    git("update-ref", "refs/heads/main", git("commit-tree", tree, "-m", "clash", cwd=repo.path), cwd=repo.path)
+    repo.plant(("static", f"->{outside}"), ("static/", "evil"))
     with suppress(HostError):
         commit = sources.fetch(NAME, spec(server), quiet()).commit
         sources.checkout(NAME, 1, commit)
@@ -341,7 +337,7 @@ def test_fs_03_submodules_are_left_out_whatever_they_name(server: GitServer, sou
 @pytest.mark.parametrize("name", [".git", ".GIT", ".Git"])
 def test_fs_04_a_path_named_git_is_refused_when_fetched(server: GitServer, sources: LocalSources, name: str):
     repo = server.repository("team/site", {"index.html": "x"})
-    git("update-ref", "refs/heads/main", _commit_with(repo.path, name), cwd=repo.path)
+    repo.plant((name, "gitdir: /elsewhere"))
     error = refused(sources, spec(server))
     assert error.facts["reason"] == "other"
     assert ".git" in error.hint
@@ -352,16 +348,12 @@ def test_fs_04_a_path_named_git_is_refused_when_laid_out(sources: LocalSources, 
     mirror = layout.mirror(NAME)
     mirror.mkdir(parents=True)
     git("init", "--quiet", "--bare", cwd=mirror)
-    commit = CommitId(_commit_with(mirror, name))
+    planted = Repository(mirror)
+    planted.plant((name, "gitdir: /elsewhere"))
+    commit = CommitId(planted.resolve("main"))
     with pytest.raises(BadValue):
         sources.checkout(NAME, 1, commit)
     assert not layout.source(NAME, 1).exists()
-
-
-def _commit_with(repo: Path, name: str) -> str:
-    blob = git("hash-object", "-w", "--stdin", cwd=repo, stdin=b"gitdir: /elsewhere")
-    tree = git("mktree", cwd=repo, stdin=f"100644 blob {blob}\t{name}\n".encode())
-    return git("commit-tree", tree, "-m", "hostile", cwd=repo)
 
 
 def test_the_authority_of_a_server_is_kept_from_others(sources: LocalSources):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import pytest
 from tests.journeys.broken import DJANGO
 from tests.support.git_server import GitServer
 from tests.support.platform import Platform
+from tests.support.words import Words
 
 pytestmark = pytest.mark.slow
 VARIABLE = "canary-variable-7f3a9c"
@@ -28,32 +27,6 @@ CHATTY = {**DJANGO, "shop/settings.py": DJANGO["shop/settings.py"] + PRINTS}
 def server(tmp_path_factory) -> Iterator[GitServer]:
     with GitServer(tmp_path_factory.mktemp("git")) as server:
         yield server
-
-
-class Words:
-    """The words of every process, looked at again and again."""
-
-    def __init__(self) -> None:
-        self.seen: set[bytes] = set()
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look)
-
-    def __enter__(self) -> Words:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _look(self) -> None:
-        while not self._over.wait(0.01):
-            for pid in os.listdir("/proc"):
-                if pid.isdigit():
-                    try:
-                        self.seen.add(Path(f"/proc/{pid}/cmdline").read_bytes())
-                    except OSError:
-                        continue
 
 
 def sign_in(platform: Platform, client: httpx2.Client) -> str:

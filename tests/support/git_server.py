@@ -98,6 +98,20 @@ class Repository:
         git("fast-import", "--quiet", "--force", cwd=self.path, stdin=stream)
         return self.resolve(ref)
 
+    def plant(self, *entries: tuple[str, str]) -> None:
+        """The branch is one commit of these (name, text) as they are, which git itself would not make: a text that
+        begins with `->` is where a link leads, and a name that ends with `/` a folder with a file of that text."""
+        lines = "".join(self._entry(name, text) for name, text in entries)
+        commit = git("commit-tree", git("mktree", cwd=self.path, stdin=lines.encode()), "-m", "hostile", cwd=self.path)
+        git("update-ref", f"refs/heads/{self.branch}", commit, cwd=self.path)
+
+    def _entry(self, name: str, text: str) -> str:
+        blob = git("hash-object", "-w", "--stdin", cwd=self.path, stdin=text.removeprefix("->").encode())
+        if name.endswith("/"):
+            tree = git("mktree", cwd=self.path, stdin=f"100644 blob {blob}\tinside\n".encode())
+            return f"040000 tree {tree}\t{name.rstrip('/')}\n"
+        return f"{120000 if text.startswith('->') else 100644} blob {blob}\t{name}\n"
+
     def has(self, ref: str) -> bool:
         return bool(git("for-each-ref", ref, cwd=self.path))
 
