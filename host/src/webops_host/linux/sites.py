@@ -2,7 +2,7 @@
 
 What a deployment's file in nginx's configuration says changes seldom; then it is tested beside the live ones, swapped,
 and taken back if nginx does not take it. Which release answers is said by two links, and that is all that a release
-changes. For at most a second nginx may send a file that it had open already.
+changes.
 """
 
 from __future__ import annotations
@@ -11,18 +11,26 @@ import fcntl
 import json
 import os
 import shutil
-import stat
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 from webops_host import codec, files
 from webops_host.errors import BadValue, HostError, NotFound
-from webops_host.linux import connections, nginx_control, nginx_site, site_links, site_rules, tls_files, units
+from webops_host.linux import (
+    connections,
+    nginx_control,
+    nginx_site,
+    site_links,
+    site_rules,
+    site_trees,
+    tls_files,
+    units,
+)
 from webops_host.linux.layout import ServerLayout
 from webops_host.linux.nginx_control import Nginx, NginxControl
 from webops_host.linux.nginx_parts import Flavour, Ground, TlsFiles
@@ -35,8 +43,6 @@ from webops_host.values import Site, SiteAddress, UnitRef
 
 QUIET = 0.05  # seconds between the two looks that must both find nobody
 KEPT_LONGEST = 0.9  # seconds; nginx keeps a connection to an app for 0.7 at most
-FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Units(Protocol):
@@ -227,25 +233,10 @@ class LinuxSites:
             return Rules()
         with self._public(site) as folder:
             assert folder is not None
-            return site_rules.parse(_content(folder, "_redirects"), _content(folder, "_headers"))
+            return site_rules.parse(*(site_trees.content(folder, name) for name in ("_redirects", "_headers")))
 
-    @contextmanager
-    def _public(self, site: Site) -> Iterator[int | None]:
-        """A handle of the published tree, each step without following a link: project code may have been there."""
-        public = self._layout.public(site.name, site.release)
-        folder: int | None = None
-        try:
-            folder = os.open(self._layout.home(site.name), FOLDER)
-            for part in public.relative_to(self._layout.home(site.name)).parts:
-                below = os.open(part, FOLDER, dir_fd=folder)
-                os.close(folder)
-                folder = below
-            yield folder
-        except (FileNotFoundError, NotADirectoryError):
-            yield None
-        finally:
-            if folder is not None:
-                os.close(folder)
+    def _public(self, site: Site) -> AbstractContextManager[int | None]:
+        return site_trees.opened(self._layout.home(site.name), self._layout.public(site.name, site.release))
 
     def _left(self, name: DeploymentName, hosts: Iterable[HostName]) -> dict[DeploymentName, Record]:
         """What unpublished deployments keep when these names are another's. Raises BadValue for a name that a published
@@ -389,15 +380,3 @@ def _read(file: Path) -> str | None:
         return file.read_text()
     except FileNotFoundError:
         return None
-
-
-def _content(folder: int, name: str) -> bytes | None:
-    """What a regular file in a folder holds, a little more than is taken at most."""
-    try:
-        handle = os.open(name, FILE, dir_fd=folder)
-    except OSError:
-        return None
-    with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            return None
-        return file.read(site_rules.LARGEST + 1)
