@@ -80,9 +80,10 @@ def _release(machine: Machine) -> Iterator[Check]:
 
 def _units(machine: Machine) -> Iterator[Check]:
     tree = Path(upgrade.CURRENT, "src")
+    to_let_in = "webops-admin go-back" if upgrade.under_way(machine) else "webops-admin setup"
     for name in units.running(machine.at(tree)):
         active = systemd.is_active(machine, name)
-        hint = "webops-admin setup" if hold.is_on(machine) else f"systemctl start {name}"
+        hint = to_let_in if hold.is_on(machine) else f"systemctl start {name}"
         yield _judged(f"unit.{name}", active, "active" if active else "not active", hint)
     listed = machine.asks("systemctl", "list-units", "--failed", "--plain", "--no-legend", "webops*", "wo-*").output
     names = [line.split()[0] for line in listed.splitlines() if line.strip()]

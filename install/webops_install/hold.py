@@ -13,7 +13,7 @@ from webops_install.machine import Machine
 PANEL = "webops-panel.service"
 DROP_IN = f"/run/systemd/system/{PANEL}.d/held.conf"
 TEXT = """\
-# The panel's database is being changed. Should that have been broken off: webops-admin setup
+# The panel's database is being changed. Should that have been broken off, webops-admin doctor says how to go on.
 [Service]
 ExecStartPre=/usr/bin/sleep infinity
 TimeoutStartSec=infinity

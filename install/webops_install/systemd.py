@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import suppress
 
 from webops_install.errors import SetupError
 from webops_install.machine import Machine
@@ -41,7 +42,7 @@ def ready() -> None:
     """Tell systemd that the unit of this program counts as started (sd_notify(3)). Elsewhere, or again: nothing."""
     path = os.environ.get("NOTIFY_SOCKET", "")
     if path:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told, suppress(OSError):
             told.sendto(b"READY=1", "\0" + path[1:] if path.startswith("@") else path)
 
 
