@@ -16,6 +16,7 @@ from tests.journeys.broken import DJANGO
 from tests.server.dying import dies_in
 from tests.server.faults import PAGE, RECOVERY, WORKER, Shop, within
 from tests.server.installed import PANEL, Installed
+from tests.server.lab.server import Server
 from tests.server.linux_machine import LinuxMachine
 from tests.support.git_server import GitServer
 from tests.support.machine import BLOG, worker
@@ -165,14 +166,21 @@ def test_rel_12_a_worker_that_sleeps_is_taken_over_and_does_nothing_when_it_wake
 
 
 def test_priv_05_a_worker_that_wakes_late_can_not_switch(shop: Shop, before: str) -> None:
-    """It sleeps on the doorstep of the switch: what it does first when it wakes is refused by hostd."""
+    """It sleeps on the doorstep of the switch: what it does first when it wakes is refused by hostd for being late."""
+    words = ("journalctl", "--no-pager", "-o", "cat", "-u", "webops-hostd.service")
+
+    def refusals() -> int:
+        return shop.server.run(words).stdout.count("sites.publish shop stale")
+
     sleeper, number = _asleep_at("switch.before", shop)
     with _another_worker(shop):
         assert shop.ended(number)["state"] == "failed"
         shop.push("the newer one")
         shop.live(shop.begin())
+        assert refusals() == 0
         shop.server.run(("kill", "-CONT", str(sleeper)))
-        until(lambda: not shop.frozen(sleeper), "the sleeper to wake")
+        until(lambda: refusals() == 1, "what the sleeper asks when it wakes to be refused")
+        assert not shop.frozen(sleeper)
         shop.sound("the newer one")
 
 
@@ -256,6 +264,8 @@ def test_a_build_that_eats_all_memory_is_ended(shop: Shop, before: str) -> None:
     shop.contract(HUNGRY)
     ended = shop.ended(shop.begin())
     assert ended["state"] == "failed", ended
+    assert (ended["failure"], "128 MiB" in ended["cause"]) == ("out_of_memory", True), ended
+    assert shop.step(ended["number"], "build") == "failed"
     shop.contract(None)
     shop.sound(before)
 
@@ -263,7 +273,10 @@ def test_a_build_that_eats_all_memory_is_ended(shop: Shop, before: str) -> None:
 def test_an_app_that_eats_all_memory_comes_back(shop: Shop, before: str) -> None:
     shop.repository.commit({"shop/urls.py": EATING.replace("hello", "hungry")})
     shop.live(shop.begin())
+    unit = until(lambda: len(found := shop.units()) == 1 and found[0], "the release before to be gone")
+    assert killed_by_its_limit(shop.server, unit) == 0
     assert shop.installed.page("shop", "/eat").status_code >= 500
+    assert killed_by_its_limit(shop.server, unit) > 0
     with within(30, "coming back"):
         until(lambda: shop.installed.page("shop").status_code == 200, "the app to answer", timeout=60)
     shop.sound("hungry")
@@ -339,3 +352,11 @@ def _patiently(shop: Shop, number: int) -> dict[str, object]:
     """After a boot the panel answers with 502 or 503 at first."""
     until(lambda: shop.installed.web.get(f"https://{PANEL}/healthz").status_code == 200, "the panel", timeout=60)
     return shop.ended(number)
+
+
+def killed_by_its_limit(server: Server, unit: str) -> int:
+    """How many of its processes the kernel ended because its control group had no memory left."""
+    group = server.run(("systemctl", "show", "--property=ControlGroup", "--value", unit)).stdout.strip()
+    counted = f"cat /sys/fs/cgroup/memory{group}/memory.oom_control || cat /sys/fs/cgroup{group}/memory.events"
+    found = dict(line.split() for line in server.run(counted).lines)
+    return int(found["oom_kill"])
