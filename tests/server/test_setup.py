@@ -116,6 +116,7 @@ def test_a_rehearsal_changes_nothing_and_says_what_would_be_done(story: Story) -
 def test_a_setup_that_was_killed_is_finished_by_the_next(story: Story) -> None:
     assert len(story.killed_at) >= 4
     assert "Done: " in story.finish
+    assert story.seconds < 300
 
 
 def test_it_says_that_a_second_run_changed_nothing(story: Story) -> None:

@@ -7,7 +7,6 @@ platform without its panel.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -99,6 +98,15 @@ def upgrade(installed: Installed, *, check: bool = True) -> str:
     return done.stdout
 
 
+def seconds_of_going_back(installed: Installed) -> float:
+    """From when the last upgrade went wrong until the version before served again, as its journal has it."""
+    words = "journalctl -u webops-upgrade.service -o short-unix --no-pager"
+    lines = installed.server.run(words).lines
+    [began, *_] = [float(line.split()[0]) for line in reversed(lines) if "Going back to" in line]
+    [ended, *_] = [float(line.split()[0]) for line in reversed(lines) if "serves again" in line]
+    return ended - began
+
+
 def assert_well(installed: Installed, version: str) -> None:
     """This version is live, its panel answers, and knows its owner and the site."""
     assert live(installed) == version
@@ -147,13 +155,11 @@ def test_rel_17_a_version_that_does_not_come_up_leads_back_within_a_minute(visit
     text = server.read(SITE_FILE)
     server.run(f"echo 'raise SystemExit(3)' >> {CLONE}/control-panel/config/asgi.py")
     server.run(f"sed -i s/no-store,private/no-cache/ {CLONE}/{PARTS} && {COMMIT} broken")
-    down: list[float] = []
     said = upgrade(visited, check=False)
     assert server.read(SITE_FILE) == text
     assert f"{before} serves again" in said
     assert_well(visited, before)
-    began = server.run("journalctl -u webops-panel -o short-unix --no-pager | grep -m1 -i 'Stopping' | cut -d. -f1")
-    down.append(float(began.stdout.strip() or time.time()))
+    assert seconds_of_going_back(visited) < 60
     server.run(f"git -C {CLONE} reset -q --hard HEAD~1")
 
 
@@ -165,14 +171,12 @@ def test_rel_17_an_upgrade_that_is_killed_leads_back(visited: Installed, moment:
     server.run((*words, f"{CLONE}/setup.sh", "upgrade", "--unattended"))
     until(lambda: moment in server.read("/var/log/webops/setup.log"), f"{moment!r}", timeout=600, every=0.05)
     server.run(("systemctl", "kill", "--signal=KILL", "--kill-whom=main", "webops-upgrade.service"), check=False)
-    began = time.monotonic()
     until(
         lambda: f"{before} serves again" in server.read("/var/log/webops/setup.log"),
         "the version before to serve again",
-        timeout=180,
+        timeout=60,
         every=0.2,
     )
-    assert time.monotonic() - began < 120
     assert_well(visited, before)
 
 
@@ -208,8 +212,10 @@ def test_rel_16_a_backup_brings_the_panel_back(visited: Installed) -> None:
     server = visited.server
     server.run(("webops-admin", "backup", "/var/tmp/panel.tar.gz"), timeout=300)
     assert server.run("stat -c %a /var/tmp/panel.tar.gz").stdout.strip() == "600"
-    server.run("runuser -u postgres -- psql -qd webops -c 'DELETE FROM deployments CASCADE' || true", check=False)
+    server.run("runuser -u postgres -- psql -qd webops -c 'TRUNCATE deployments, core_users CASCADE'")
+    assert visited.api.get("me").status_code == 401
     server.run("echo SECRET_KEY=lost > /etc/webops/panel.env")
+    assert server.run(("systemctl", "restart", "webops-panel.service"), check=False).returncode != 0
     server.run(("webops-admin", "restore", "--yes", "/var/tmp/panel.tar.gz"), timeout=600)
     assert_well(visited, live(visited))
 
