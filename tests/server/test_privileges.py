@@ -218,6 +218,86 @@ def _without_accounts(listing: str) -> list[str]:
     return [line for line in listing.splitlines() if not line.rstrip("-").endswith(files) and ":" in line[40:60]]
 
 
+# --- what lies on the disk -------------------------------------------------------------------------------------
+
+SWEEP = """
+import json, os, re
+from pathlib import Path
+places = ("/etc", "/opt", "/root", "/run", "/srv/webops", "/var/backups", "/var/lib/webops", "/var/log", "/tmp")
+keys = Path("/etc/webops/panel.env").read_text()
+known = [value for value in re.findall("^[A-Z_]*KEY=(.*)$", keys, re.M)] + re.findall("://[^:@/]*:([^@/]+)@", keys)
+known += [Path("/etc/webops/redis.key").read_text().strip(), "SECRET=of alfa", "PRIVATE KEY-----\\nM"]
+for file in Path("/var/lib/webops/pgd/passwords").iterdir():
+    known.append(json.loads(file.read_text())["now"]["password"])
+secrets = [value.strip('"').encode() for value in known]
+assert len(secrets) >= 6 and all(len(each) > 10 for each in secrets)
+found = []
+for place in places:
+    for folder, _, names in os.walk(place):
+        for path in (os.path.join(folder, name) for name in names if "/tests/" not in folder):
+            if os.path.isfile(path) and not os.path.islink(path) and os.path.getsize(path) < 64 << 20:
+                content = Path(path).read_bytes()
+                if any(secret in content for secret in secrets):
+                    found.append(path)
+print(json.dumps(found))
+"""
+HOLDS_SECRETS = {
+    "/etc/webops/panel.env", "/etc/webops/redis.key", "/etc/webops/tls/.platform/privkey.pem",
+    "/etc/webops/units/wo-alfa--1-web-1.env", "/var/lib/webops/pgd/passwords/alfa.json",
+}  # fmt: skip
+
+
+def test_fs_08_no_secret_is_readable_by_others_nor_by_a_deployment(server: Server, alfa: str) -> None:
+    """Each is looked for by what it is, wherever it may lie."""
+    assert ask(server, "webops-worker", [PGD, "databases.ensure", {"name": "alfa"}]) == ["ok"]
+    found = json.loads(server.run(("python3", "-I", "-"), input=SWEEP).stdout)
+    assert set(found) >= HOLDS_SECRETS
+    attempts = [("read", path) for path in found]
+    assert set(plainly(server, "root", attempts).values()) == {"allowed"}
+    for user in ("nobody", "www-data", "wo-alfa", "webops-build", "webops-fetch", "webops-canary"):
+        said = plainly(server, user, attempts)
+        assert {attempt for attempt, outcome in said.items() if outcome != "blocked"} == set(), user
+
+
+RUN_BY_ROOT = """
+import json, os, re, subprocess, sys
+starts = ",".join(f"Exec{when}" for when in ("StartPre", "Start", "StartPost", "Reload", "Stop", "StopPost"))
+words = ("systemctl", "show", "*.service", "--all", f"--property=User,{starts}")
+units = subprocess.run(words, capture_output=True, text=True).stdout.split("\\n\\n")
+lines = [line for unit in units if re.search("^User=(root)?$", unit, re.M) for line in unit.splitlines()]
+named = {word for line in lines for word in re.findall("[ =](/(?!dev/|proc/|sys/|run/)[^ ;]+)", line)}
+trees = ("/opt/webops", "/etc/systemd/system", "/etc/nginx", "/etc/webops/nginx", "/usr/local/bin", "/usr/local/sbin")
+ways = {path for path in named if os.path.exists(path)}
+ways |= {os.path.join(folder, name) for tree in trees for folder, _, names in os.walk(tree) for name in names}
+left, seen, wrong = list(ways), set(), []
+while left:
+    path = left.pop()
+    if path in seen:
+        continue
+    seen.add(path)
+    left += [os.path.dirname(path), os.path.realpath(path)]
+    found = os.lstat(path)
+    if found.st_uid or (found.st_mode & 0o022 and not os.path.islink(path)):
+        wrong.append(path)
+print(json.dumps([len(ways), [path for path in sys.argv[1:] if path in ways], wrong]))
+"""
+
+
+def test_fs_08_what_root_runs_is_roots_alone_with_the_folders_above(server: Server) -> None:
+    """Programs of every unit of root's, and the trees from which they take more."""
+    known = ["/opt/webops/current/host/hostd.py", "/usr/bin/python3", "/usr/sbin/nginx"]
+    words = ("python3", "-I", "-", *known)
+    count, seen, wrong = json.loads(server.run(words, input=RUN_BY_ROOT).stdout)
+    assert count > 1000
+    assert seen == known
+    assert wrong == []
+    server.run(("chmod", "g+w", "/opt/webops/releases"))
+    try:
+        assert json.loads(server.run(words, input=RUN_BY_ROOT).stdout)[2] == ["/opt/webops/releases"]
+    finally:
+        server.run(("chmod", "g-w", "/opt/webops/releases"))
+
+
 # --- the drill -------------------------------------------------------------------------------------------------
 
 READS = (
