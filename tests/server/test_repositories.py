@@ -36,7 +36,11 @@ ODD = {
     "shadow": Link("/etc/shadow"), "static": Link("/etc"), "public/up": Link("../../../../../etc"),
     **{f"public/{name}": name for name in NAMES},
 }  # fmt: skip
-SERVE = 'mkdir -p "$HOME/site" && cd "$HOME/site"; id -un > who && exec python3 -m http.server $PORT -b 127.0.0.1'
+HARD = " a\"b'c $HOME %n \\n \\ `id` # ünï;\t\nUser=root\n "
+SERVE = (
+    'mkdir -p "$HOME/site" && cd "$HOME/site"; printf %s "$HARD" > hard; '
+    "id -un > who && exec python3 -m http.server $PORT -b 127.0.0.1"
+)
 LINES = {"app.py": "", "Procfile": f"web: {LINE}; {SERVE}\nrelease: {LINE}\n"}
 
 
@@ -65,7 +69,7 @@ class Hostile:
 def hostile(installed: Installed, git_host: GitServer) -> Iterator[Hostile]:
     installed.allow(git_host)
     git_host.token = ("ada", TOKEN)
-    given = {"username": "ada", "token": TOKEN, "variables": {"STRIPE_KEY": SECRET}}
+    given = {"username": "ada", "token": TOKEN, "variables": {"STRIPE_KEY": SECRET, "HARD": HARD}}
     made = Hostile(installed, git_host.repository("team/odd", ODD))
     git_host.repository("team/lines", LINES)
     with Words() as words:
@@ -97,6 +101,10 @@ def test_inj_07_lines_of_a_project_run_as_the_project_in_its_sandbox(hostile: Ho
 
 def test_inj_07_a_program_runs_as_the_project(hostile: Hostile) -> None:
     assert hostile.installed.page("lines", "/who").text == "wo-lines\n"
+
+
+def test_inj_10_a_variable_arrives_byte_for_byte(hostile: Hostile) -> None:
+    assert hostile.installed.page("lines", "/hard").content == HARD.encode()
 
 
 def test_sec_02_what_prints_its_secret_is_masked(hostile: Hostile) -> None:
