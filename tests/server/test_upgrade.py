@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 
 import httpx2
 import pytest
@@ -99,12 +100,13 @@ def upgrade(installed: Installed, *, check: bool = True) -> str:
 
 
 def seconds_of_going_back(installed: Installed) -> float:
-    """From when the last upgrade went wrong until the version before served again, as its journal has it."""
-    words = "journalctl -u webops-upgrade.service -o short-unix --no-pager"
-    lines = installed.server.run(words).lines
-    [began, *_] = [float(line.split()[0]) for line in reversed(lines) if "Going back to" in line]
-    [ended, *_] = [float(line.split()[0]) for line in reversed(lines) if "serves again" in line]
-    return ended - began
+    """From when the last upgrade went wrong until the version before served again, as the log has it."""
+    lines = [line.partition(" ") for line in installed.server.read("/var/log/webops/setup.log").splitlines()]
+    began, ended = (
+        max(datetime.fromisoformat(time) for time, _, text in lines if said in text)
+        for said in ("Going back to", "serves again")
+    )
+    return (ended - began).total_seconds()
 
 
 def assert_well(installed: Installed, version: str) -> None:
