@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -108,6 +110,25 @@ def test_rel_18_a_unit_that_an_earlier_version_started_comes_back_with_its_socke
             "wo-blog--7-web-1.socket",
             "wo-blog--7-worker-1.service",
         }
+
+
+def test_priv_04_what_a_killed_daemon_left_of_variables_goes_with_their_deployment(
+    processes: LinuxProcesses, layout: ServerLayout
+) -> None:
+    other = replace(WORKER, ref=replace(WORKER.ref, name=DeploymentName("two-blog")))
+    layout.source(other.ref.name, 7).mkdir(parents=True)
+    for unit in (replace(WORKER, ref=replace(WORKER.ref, release=6)), WORKER, other):
+        layout.source(BLOG, unit.ref.release).mkdir(parents=True, exist_ok=True)
+        processes.install(unit)
+    variables = layout.unit_variables("").parent
+    for torn in (".wo-blog--7-worker-1.env.0a1b2c3d", "wo-blog--7-web-1.env"):
+        (variables / torn).write_text("SECRET_KEY=x")
+    (layout.units / ".wo-blog--7-worker-1.service.0a1b2c3d").write_text("[Unit]")
+    processes.forget(BLOG, 7)
+    assert sorted(os.listdir(variables)) == ["wo-blog--6-worker-1.env", "wo-two-blog--7-worker-1.env"]
+    processes.forget(BLOG)
+    assert os.listdir(variables) == ["wo-two-blog--7-worker-1.env"]
+    assert [path.name for path in layout.units.iterdir() if path.is_file()] == ["wo-two-blog--7-worker-1.service"]
 
 
 # --- what programs print -----------------------------------------------------------------------------------------

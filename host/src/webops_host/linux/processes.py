@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -120,8 +121,18 @@ class LinuxProcesses:
         for ref in self.installed(name):
             if release is None or ref.release == release:
                 self.remove(ref)
+        for path in self._left(name, release):
+            path.unlink(missing_ok=True)
         if release is None and self._people.knows(name):
             self._reserved.forget(self._people.uid(name))
+
+    def _left(self, name: DeploymentName, release: int | None) -> Iterator[Path]:
+        """Files of its units that a daemon left which was killed while it wrote them: variables may be in them."""
+        for folder in (self._layout.units, self._layout.unit_variables("").parent):
+            for path in folder.glob(f"*wo-{name}--*"):
+                ref = units.parse(f"{path.name.removeprefix('.').partition('.')[0]}.service")
+                if ref is not None and ref.name == name and release in (None, ref.release):
+                    yield path
 
     def texts(self, name: DeploymentName) -> dict[str, str]:
         """Its unit files, to read: they hold no variable."""
