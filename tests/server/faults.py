@@ -12,11 +12,16 @@ from tests.server.installed import ENDED, Installed
 from tests.support.git_server import Repository
 from tests.support.waiting import until
 
+from webops_host.linux import people
+from webops_host.names import DeploymentName
+from webops_host.postgres import identifier
+
 WORKER = "webops-worker.service"
 PAGE = DJANGO["shop/urls.py"]
 ARMED = "/run/webops-fault.env"
 DROP_IN = f"/run/systemd/system/{WORKER}.d/fault.conf"
 RECOVERY = 90.0  # seconds
+SQL = "runuser -u postgres -- psql -XAtqd postgres"
 
 
 class Shop:
@@ -82,8 +87,26 @@ class Shop:
         assert set(run(("ls", f"/srv/webops/{self.name}/releases")).lines) <= kept
         assert f"/{live}-web-1.sock" in run(("readlink", f"/srv/webops/{self.name}/live.sock")).stdout
         until(lambda: self._listed("webops-job-*") == [], "nothing to go on", timeout=RECOVERY)
+        until(lambda: self._orphans() == set(), "nothing without a deployment", timeout=RECOVERY)
         assert run(("systemctl", "is-active", "webops-panel.socket", WORKER), check=False).lines == ["active"] * 2
         run(("nginx", "-t"))
+
+    def _orphans(self) -> set[str]:
+        """Users, databases, homes, sites and variables on the server that no deployment has, and files half written."""
+        known = [DeploymentName(row["name"]) for row in self.installed.call("GET", "deployments")["items"]]
+        lists = {
+            "getent passwd | cut -d: -f1 | grep ^wo-": {people.user_of(name) for name in known},
+            f"{SQL} -c \"SELECT datname FROM pg_database WHERE datname LIKE 'wo!_%' ESCAPE '!'\"": {
+                identifier(name) for name in known
+            },
+            "ls /srv/webops": set(known),
+            "ls /etc/webops/nginx/sites": {f"{name}.conf" for name in known},
+            "ls -A /etc/webops/units | sed -E 's/^wo-(.*)--.*/\\1/'": set(known),
+            "find /etc/webops -name '.*.????????'": set(),
+        }
+        return {line for words, right in lists.items() for line in self.server.run(words, check=False).lines} - {
+            word for right in lists.values() for word in right
+        }
 
     def rows(self) -> list[dict[str, Any]]:
         return list(self.installed.call("GET", f"deployments/{self.name}/releases")["items"])

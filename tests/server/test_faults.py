@@ -149,6 +149,17 @@ def test_nginx_and_redis_are_killed_during_a_release(shop: Shop, before: str) ->
     shop.sound("while nginx went away")
 
 
+def test_rel_03_two_workers_that_hear_the_same_bells_do_each_release_once(shop: Shop, before: str) -> None:
+    with _another_worker(shop):
+        for number in range(3):
+            shop.push(f"by one of two, {number}")
+            made = shop.begin()
+            shop.live(made)
+            log = shop.installed.log("shop", made)
+            assert log.count("Fetching https://") == 1, log
+    shop.sound("by one of two, 2")
+
+
 @pytest.mark.parametrize("point", ["start.before"])
 def test_rel_12_a_worker_that_sleeps_is_taken_over_and_does_nothing_when_it_wakes(
     point: str, shop: Shop, before: str
