@@ -75,7 +75,7 @@ def settle(release: Release, host: Host) -> None:
     _note_steps(release, "the worker died here")
     with transaction.atomic():
         release.state, release.finished_at, release.failure = State.FAILED, now(), "worker_died"
-        release.cause = f"The worker, or its database, was gone during the step “{name}”."
+        release.cause = f"The worker died, or lost its database, during the step “{name}”."
         release.hint = "Nothing of it is live. Deploy again."
         release.save(update_fields=["state", "finished_at", "failure", "cause", "hint"])
 
