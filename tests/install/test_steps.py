@@ -88,6 +88,19 @@ def test_keys_are_made_once_and_closed(tmp_path: Path) -> None:
     assert second["ENCRYPTION_KEY"] == settings.read_environment(first)["ENCRYPTION_KEY"]
 
 
+@pytest.mark.parametrize("harm", ["misspelt", "gone"])
+def test_a_key_that_secrets_are_encrypted_with_is_never_replaced(tmp_path: Path, harm: str) -> None:
+    made, _ = setup(tmp_path)
+    engine.run(GROUPS, made, quiet())
+    place = tmp_path / "etc/webops/panel.env"
+    (tmp_path / "opt/webops/current").mkdir(parents=True)
+    harmed = place.read_text().replace("ENCRYPTION_KEY=", "ENCRYPTON_KEY=")
+    place.write_text(harmed) if harm == "misspelt" else place.unlink()
+    with pytest.raises(SetupError, match="ENCRYPTION_KEY"):
+        engine.run(GROUPS, made, quiet())
+    assert harmed == place.read_text() if harm == "misspelt" else not place.exists()
+
+
 def test_where_packages_come_from_is_closed_for_it_may_hold_tokens(tmp_path: Path) -> None:
     made, _ = setup(tmp_path, packages={"UV_INDEX_URL": "https://token@packages.test/"})
     engine.run(GROUPS, made, quiet())

@@ -9,12 +9,14 @@ from collections.abc import Iterator
 
 from webops_install import settings
 from webops_install.change import ROOT, Change, Owner, file, write
+from webops_install.errors import SetupError
 from webops_install.settings import HOST, PACKAGES, PANEL
 from webops_install.step import Setup, Step
 from webops_install.steps import web
 
 READERS = Owner("root", "webops-rpc")
 COMMENT = "Settings and keys of panel and worker: docs/settings.md. Share it with nobody."
+CURRENT = "/opt/webops/current"
 REDIS_KEY = "/etc/webops/redis.key"
 
 
@@ -54,6 +56,11 @@ def _panel(setup: Setup) -> Iterator[Change]:
     """What is there stays as it is, keys before all; what is missing is added."""
     machine = setup.machine
     there = settings.read_environment(machine.text(PANEL) or "")
+    if not there.get("ENCRYPTION_KEY") and (there or machine.exists(CURRENT)):
+        raise SetupError(
+            f"{PANEL} has no ENCRYPTION_KEY, and another one can not read the secrets that are there.",
+            hint="Put back the line that was there, from a backup say, and run this again.",
+        )
     wanted = {**_made(there), **there, **_addresses(setup)}
     text = settings.render_environment(
         wanted, "Settings and keys of panel and worker: docs/settings.md. Never share it."
