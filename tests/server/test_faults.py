@@ -13,18 +13,13 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 from tests.journeys.broken import DJANGO
-from tests.server.dying import dies_in
 from tests.server.faults import PAGE, RECOVERY, WORKER, Shop, within
 from tests.server.installed import PANEL, Installed
 from tests.server.lab.server import Server
-from tests.server.linux_machine import LinuxMachine
 from tests.support.git_server import GitServer
-from tests.support.machine import BLOG, worker
 from tests.support.waiting import until
 
 from apps.deployments.pipeline import POINTS
-from webops_host import codec
-from webops_host.values import Site
 
 pytestmark = pytest.mark.server
 SWITCHED = {"switch.after", "finish.before", "finish.after"}
@@ -193,24 +188,6 @@ def test_priv_05_a_worker_that_wakes_late_can_not_switch(shop: Shop, before: str
         until(lambda: refusals() == 1, "what the sleeper asks when it wakes to be refused")
         assert not shop.frozen(sleeper)
         shop.sound("the newer one")
-
-
-def test_priv_04_hostd_dies_in_the_middle_and_is_asked_again(linux: LinuxMachine) -> None:
-    """What it has done when it dies differs each time; what is there in the end does not."""
-    linux.begin()
-    linux.lay_public(BLOG, 1, {"index.html": "hello"})
-    unit, site, blog = worker("exec sleep 1000"), codec.dump(Site(BLOG, 1)), {"name": BLOG}
-    ref = {"ref": codec.dump(unit.ref)}
-    rounds = (
-        ("mortal", ("accounts.ensure", {"name": "mortal"}), ("accounts.remove", {"name": "mortal"})),
-        (BLOG, ("sites.publish", {"site": site}), ("sites.unpublish", blog)),
-        (BLOG, ("processes.install", {"unit": codec.dump(unit)}), ("processes.start", ref), ("processes.remove", ref)),
-    )
-    for name, *acts in rounds:
-        deaths, wrong = dies_in(linux.server, name, *acts, every=1 if ALL else 9)
-        assert wrong == []
-        assert all(deaths.values()), deaths
-    linux.end()
 
 
 def test_a_name_that_systemd_remembers_is_read_anew(installed: Installed, git_host: GitServer, shop: Shop) -> None:
