@@ -13,9 +13,11 @@ from webops_host.command import Command
 from webops_host.daemon import protocol
 from webops_host.errors import BadValue, CommandFailed, HostError, NotFound
 from webops_host.linux import jobs
+from webops_host.linux.layout import ServerLayout
+from webops_host.linux.units import Surroundings
 from webops_host.names import CommitId, DeploymentName
 from webops_host.operations import OPERATIONS
-from webops_host.values import Console
+from webops_host.values import Console, Limits
 
 JOB = "import sys; from webops_host.linux.job import main; sys.exit(main())"
 REFUSED = """
@@ -82,6 +84,29 @@ def test_a_job_tells_what_the_system_refused_and_goes_on() -> None:
             protocol.result_of(listing, answer)
         assert "/srv/there" in told.value.hint
     assert job.partner.end(30) == runner.Result(0, "")
+
+
+class Scripted(jobs.Jobs):
+    """Whose units are a shell: it says an answer, and at its end what systemd-run would say."""
+
+    def __init__(self, answer: bytes, ending: str) -> None:
+        super().__init__(Surroundings(ServerLayout()))
+        self._said = f"read line; printf '%s\\n' '{answer.decode().strip()}'; echo '{ending}' >&2"
+
+    def _begun(self, place: jobs.Place) -> jobs._Job:
+        command = Command(("/bin/sh", "-c", self._said), env={})
+        return jobs._Job("webops-job-x", place.key, runner.Partner(command))
+
+
+@pytest.mark.parametrize("ending", ["Finished with result: oom-kill", "Finished with result: exit-code"])
+def test_what_the_kernel_ended_for_its_memory_is_told_as_that(ending: str) -> None:
+    """The job may be quicker than systemd, and tell of a program that was killed."""
+    killed = protocol.refusal(CommandFailed("sh failed with status 137.", facts={"status": 137, "oom": False}))
+    place = jobs.Place("wo-blog", NAME, limits=Limits(memory_mib=128))
+    with pytest.raises(CommandFailed) as told:
+        Scripted(killed, ending).run(OPERATIONS["sources.listing"], {"name": NAME, "commit": CommitId("1" * 40)}, place)
+    assert told.value.facts["oom"] is ("oom" in ending)
+    assert ("128 MiB" in told.value.message) is ("oom" in ending)
 
 
 def in_pieces(conversation: jobs.Conversation, said: bytes) -> bool:

@@ -125,7 +125,9 @@ class Jobs:
         if answer is None:  # nobody waited, or it had left: every operation may be repeated
             job = self._begun(place)
             answer = self._answer(job, place, request, console)
-            if answer is None:
+            if answer is None or (
+                "error" in answer and _ran_out(job.ended)
+            ):  # it may yet tell what became of a program
                 raise _no_answer(operation, place, job.ended)
         return protocol.result_of(operation, answer)
 
@@ -292,10 +294,15 @@ class Conversation:
             self._console.emit(str(data["line"]))
 
 
+def _ran_out(ended: runner.Result) -> bool:
+    """Whether the system ended something in the unit for the memory it took, as systemd-run tells."""
+    return "oom-kill" in ended.output
+
+
 def _no_answer(operation: Operation, place: Place, ended: runner.Result) -> HostError:
     """It was ended from outside: by its memory limit, its time limit, or a signal."""
     facts: dict[str, str | int | bool] = {"program": operation.name, "status": ended.status, "oom": False}
-    if "oom-kill" in ended.output:
+    if _ran_out(ended):
         return CommandFailed(
             f"It needed more than its {place.limits.memory_mib} MiB of memory and was stopped.",
             hint="Raise the memory limit of the deployment, or make the build need less.",
