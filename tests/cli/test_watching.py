@@ -146,6 +146,17 @@ def test_an_answer_that_was_lost_is_asked_for_again_and_the_work_done_once(webop
     assert blog.releases.count() == 1
 
 
+def test_a_question_is_asked_again_when_the_connection_that_was_kept_has_just_ended(webops, blog):
+    ended = iter([True])
+
+    def before(request: httpx2.Request) -> None:
+        if request.method == "GET" and next(ended, False):
+            raise httpx2.RemoteProtocolError("Server disconnected without sending a response.")
+
+    webops.panel.before = before
+    assert "No releases yet" in webops("releases", "blog").stderr
+
+
 def test_rollback_goes_back(webops, blog, host):
     for _ in range(2):
         stories.went_live(blog)

@@ -83,7 +83,11 @@ class Installed:
     # --- as a client of the API ----------------------------------------------------------------------------------
 
     def call(self, method: str, path: str, **body: Any) -> Any:
-        answer = self.api.request(method, path, json=body or None)
+        try:
+            answer = self.api.request(method, path, json=body or None)
+        except httpx2.RemoteProtocolError:  # nginx was told to reload, and ended the connection that was kept
+            assert method == "GET"
+            answer = self.api.request(method, path)
         assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json() if answer.content else None
 

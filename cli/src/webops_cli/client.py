@@ -95,7 +95,7 @@ class Client:
 
     def _send(self, method: str, path: str, **extra: Any) -> httpx2.Response:
         try:
-            answer = self._http.request(method, path, **extra)
+            answer = self._asked(method, path, **extra)
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.UnsupportedProtocol) as error:
             raise Failure(
                 f"The panel at {self.url} does not answer: {error}.",
@@ -111,6 +111,15 @@ class Client:
         if answer.is_success:
             return answer
         raise self._failure(answer, path)
+
+    def _asked(self, method: str, path: str, **extra: Any) -> httpx2.Response:
+        """A question is asked again when the server had just ended the connection that was kept (RFC 9112, 9.3.1)."""
+        try:
+            return self._http.request(method, path, **extra)
+        except (httpx2.RemoteProtocolError, httpx2.ReadError):
+            if method != "GET":
+                raise
+            return self._http.request(method, path, **extra)
 
     def _failure(self, answer: httpx2.Response, path: str) -> Failure:
         if answer.is_redirect:
