@@ -7,6 +7,7 @@ import re
 import subprocess
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,19 @@ def test_more_memory_than_allowed_is_said_to_be_that():
         runner.run(Command(("python3", "-c", eat), env={"PATH": os.environ["PATH"]}, memory_mib=64))
     assert caught.value.facts["oom"] is True
     assert "64 MiB" in caught.value.message
+
+
+@pytest.mark.parametrize("line", ["kill -9 $$", "sh -c 'kill -9 $$'; exit $?"])
+def test_what_the_system_killed_beside_a_limit_of_memory_is_said_to_be_that(line):
+    command = Command(("/bin/sh", "-c", line), env={"PATH": os.environ["PATH"]}, memory_mib=64)
+    with pytest.raises(
+        CommandFailed, match="was killed, as the system does with what needs more than its 64 MiB"
+    ) as told:
+        runner.run(command)
+    assert told.value.facts["oom"] is True
+    with pytest.raises(CommandFailed) as told:
+        runner.run(replace(command, memory_mib=None))
+    assert told.value.facts["oom"] is False
 
 
 def test_a_watch_may_end_it():

@@ -29,6 +29,7 @@ from webops_host.values import Console
 TICK = 0.05  # seconds between looks at the clock, the cancel flag and the memory
 TAIL_LINES = 400
 LINE_LIMIT = 8192
+KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # what nobody here killed, the system did when memory ran out
 PACKAGES = {"git": "git", "node": "nodejs", "npm": "npm", "psql": "postgresql-client"}
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|[\x00-\x08\x0b-\x1f\x7f]")
 
@@ -183,16 +184,15 @@ def failed(command: Command, result: Result, *, oom: bool = False) -> CommandFai
     last = next((line for line in reversed(result.output.splitlines()) if line.strip()), "")
     if last:
         facts["last"] = _hidden(command, last.strip())[:300]
-    if oom:
-        facts["oom"] = True
+    if oom or (command.memory_mib is not None and result.status in KILLED):
+        how = "needed more" if oom else "was killed, as the system does with what needs more"
         return CommandFailed(
-            f"{name} needed more than its {command.memory_mib} MiB of memory and was stopped.",
+            f"{name} {how} than its {command.memory_mib} MiB of memory.",
             hint="Raise the memory limit of the deployment, or make the build need less.",
-            facts=facts,
+            facts={**facts, "oom": True},
         )
-    if result.status < 0:
-        return CommandFailed(f"{name} was ended by signal {-result.status}.", facts=facts)
-    return CommandFailed(f"{name} failed with status {result.status}.", facts=facts)
+    how = f"was ended by signal {-result.status}" if result.status < 0 else f"failed with status {result.status}"
+    return CommandFailed(f"{name} {how}.", facts=facts)
 
 
 # --- starting and ending ---------------------------------------------------------------------------------------
