@@ -8,11 +8,9 @@ from contextlib import contextmanager, suppress
 import pytest
 from django.db import OperationalError, connection
 from tests.deployments.test_pipeline import DJANGO_FILES
-from tests.deployments.test_worker import expire, state, worker
+from tests.deployments.test_worker import claimed, expire, state, worker
 
-from apps.core import work
 from apps.core.access import Actor
-from apps.core.clock import now
 from apps.deployments import actions, pipeline, reaper
 from apps.deployments.models import Deployment, Release, State, StepState, Wish
 from apps.deployments.steps import Unsettled
@@ -35,16 +33,6 @@ def first(actor, blog, host) -> Release:
     worker(host).work_once()
     assert state(release) == State.LIVE
     host.push({**DJANGO_FILES, "shop/urls.py": "urlpatterns = [2]\n"})
-    return release
-
-
-def begun(actor: Actor, blog: Deployment) -> Release:
-    release = actions.releases.deploy(actor, blog)
-    assert work.claim(Deployment.objects.filter(pk=blog.pk), "worker")
-    Release.objects.filter(pk=release.pk).update(state=State.RUNNING, started_at=now(), attempts=1)
-    release.refresh_from_db()
-    release.deployment.refresh_from_db()
-    pipeline.lay_out(release)
     return release
 
 
@@ -102,7 +90,7 @@ def database() -> Iterator[Away]:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("switches", [True, False], ids=["switched", "refused"])
 def test_rel_06_the_database_goes_while_the_site_is_switched(switches, actor, blog, host, first):
-    second = begun(actor, blog)
+    second = claimed(actions.releases.deploy(actor, blog), blog)
 
     def leave(values) -> None:
         away.gone = True
@@ -138,7 +126,7 @@ class BreaksAfterPublishing:
 
 
 def test_a_candidate_that_may_be_served_is_not_removed(actor, blog, host, first):
-    second = begun(actor, blog)
+    second = claimed(actions.releases.deploy(actor, blog), blog)
     with pytest.raises(Unsettled):
         pipeline.perform(second, BreaksAfterPublishing(host), pipeline.Signals())
     assert host.sites_up["blog"].release == 2

@@ -119,7 +119,7 @@ def test_rel_04_a_release_whose_worker_dies_is_not_tried_for_ever(actor, blog, h
 
     host.on["builds.publish"] = die
     with pytest.raises(KeyboardInterrupt):
-        pipeline.perform(_claimed(release, blog), host, pipeline.Signals())
+        pipeline.perform(claimed(release, blog), host, pipeline.Signals())
     expire(blog)
     for _ in range(3):
         worker(host).work_once()
@@ -128,7 +128,7 @@ def test_rel_04_a_release_whose_worker_dies_is_not_tried_for_ever(actor, blog, h
     assert len([act for act in host.did if act.startswith("sources.fetch")]) == 1
 
 
-def _claimed(release: Release, blog: Deployment, owner: str = "old") -> Release:
+def claimed(release: Release, blog: Deployment, owner: str = "old") -> Release:
     assert work.claim(Deployment.objects.filter(pk=blog.pk), owner)
     Release.objects.filter(pk=release.pk).update(state=State.RUNNING, started_at=now(), attempts=1)
     release.refresh_from_db()
@@ -153,7 +153,7 @@ def test_priv_05_a_worker_that_wakes_up_late_can_not_act(step, actor, blog, host
     worker(host).work_once()
     assert state(first) == State.LIVE
     host.push({**DJANGO_FILES, "requirements.txt": "Django==5.2.2\n", "shop/migrations/0001_initial.py": ""})
-    late = _claimed(actions.releases.deploy(actor, blog), blog)
+    late = claimed(actions.releases.deploy(actor, blog), blog)
     old = host.fenced(blog.slug, late.deployment.fence)
 
     def sleep(values) -> None:
@@ -196,7 +196,7 @@ class SleepsAfterPublishing:
 
 
 def test_rel_12_a_worker_that_slept_after_the_switch_puts_no_old_release_back(actor, blog, host):
-    late = _claimed(actions.releases.deploy(actor, blog), blog)
+    late = claimed(actions.releases.deploy(actor, blog), blog)
     newer: list[Release] = []
 
     def sleep() -> None:
@@ -301,7 +301,7 @@ def test_rel_11_a_release_is_cancelled_in_every_step(step, actor, blog, host, ma
             raise Cancelled("Stopped.")
 
     host.on[AT[step]] = cancel
-    pipeline.perform(_claimed(release, blog), host, signals)
+    pipeline.perform(claimed(release, blog), host, signals)
 
     if step == "switch":  # it was live before anybody could stop it
         assert state(release) == State.LIVE
