@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from datetime import timedelta
 
 import pytest
@@ -109,6 +111,26 @@ def test_rel_03_a_row_can_be_claimed_once(blog):
     assert not work.claim(lane, "two")
     blog.refresh_from_db()
     assert (blog.lease_owner, blog.fence) == ("one", 1)
+
+
+def test_rel_03_a_worker_that_lives_is_not_taken_for_dead_where_its_process_is_hidden(tmp_path):
+    """On a server each worker sees only itself below /proc."""
+    owner, gone = work.new_owner(), ended()
+    assert not work.is_gone(owner)
+    assert not work.is_gone(owner, proc=tmp_path)
+    assert work.is_gone(owner.replace(f":{os.getpid()}:", f":{gone}:"), proc=tmp_path)
+
+
+def test_a_process_that_took_the_number_of_a_dead_one_is_told_apart():
+    machine, pid, _, random = work.new_owner().split(":")
+    assert work.is_gone(f"{machine}:{pid}:12:{random}")
+    assert not work.is_gone(f"another-machine:{pid}:12:{random}")
+
+
+def ended() -> int:
+    """The number of a process that is no more."""
+    with subprocess.Popen(("true",)) as process:
+        return process.pid
 
 
 def test_rel_04_a_release_whose_worker_dies_is_not_tried_for_ever(actor, blog, host):

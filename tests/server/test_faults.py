@@ -155,6 +155,18 @@ def test_rel_03_two_workers_that_hear_the_same_bells_do_each_release_once(shop: 
     shop.sound("by one of two, 2")
 
 
+def test_rel_03_a_worker_that_starts_leaves_alone_what_another_one_builds(shop: Shop, before: str) -> None:
+    """It looks for what dead workers left as soon as it starts, and sees no process but its own below /proc."""
+    shop.push("begun before the other came")
+    shop.contract(SLOW_BUILD)
+    number = shop.begin()
+    until(lambda: shop.step(number, "build") == "running", "the build", timeout=60)
+    with _another_worker(shop):
+        shop.live(number)
+        shop.contract(None)
+        shop.sound("begun before the other came")
+
+
 @pytest.mark.parametrize("point", ["start.before"])
 def test_rel_12_a_worker_that_sleeps_is_taken_over_and_does_nothing_when_it_wakes(
     point: str, shop: Shop, before: str

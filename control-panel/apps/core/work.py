@@ -19,6 +19,7 @@ from apps.core.clock import now
 
 LEASE = timedelta(seconds=20)
 """How long a silent worker keeps what it claimed. It renews every quarter of this."""
+PROC = Path("/proc")
 
 
 class Leased(models.Model):
@@ -61,24 +62,33 @@ def release(rows: models.QuerySet[Any], owner: str, fence: int) -> None:
 
 def new_owner() -> str:
     """A name for a worker: machine, process, when that process began, and a random part."""
-    return f"{socket.gethostname()}:{os.getpid()}:{_began(os.getpid())}:{uuid.uuid4().hex[:6]}"
+    return f"{socket.gethostname()}:{os.getpid()}:{_began(os.getpid()) or ''}:{uuid.uuid4().hex[:6]}"
 
 
-def is_gone(owner: str) -> bool:
-    """Whether an owner was a process of this machine that is no more. Of another machine's nothing is known: False."""
+def is_gone(owner: str, proc: Path = PROC) -> bool:
+    """Whether an owner was a process of this machine that is no more. What can not be known is not gone: processes of
+    another machine, and those that live and that `proc` does not show (systemd.exec(5), ProtectProc=)."""
     machine, _, rest = owner.partition(":")
     pid, _, rest = rest.partition(":")
     if machine != socket.gethostname() or not pid.isdigit():
         return False
-    return _began(int(pid)) != rest.partition(":")[0]
-
-
-def _began(pid: int) -> str:
-    """When a process started, in clock ticks since boot (proc_pid_stat(5), field 22); empty when it is not there."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
+        os.kill(int(pid), 0)  # kill(2): nothing is sent, only the existence is checked
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass
+    began = _began(int(pid), proc)
+    return began is not None and began != rest.partition(":")[0]
+
+
+def _began(pid: int, proc: Path = PROC) -> str | None:
+    """When a process started, in clock ticks since boot (proc_pid_stat(5), field 22); empty for one that has ended
+    and that nobody waited for, None for one that is not shown."""
+    try:
+        stat = (proc / str(pid) / "stat").read_text()
     except OSError:
-        return ""
+        return None
     state, *_ = fields = stat.rpartition(")")[2].split()
     return "" if state == "Z" else fields[19]
 
