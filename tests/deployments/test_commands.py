@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
+from threading import Event
+from typing import Any
 
 import pytest
 from tests.deployments.test_worker import worker
@@ -17,7 +20,9 @@ from apps.deployments import commands, logs, removal
 from apps.deployments.actions import commands as asked
 from apps.deployments.commands import Watch
 from apps.deployments.models import CommandRun, Deployment, WorkState
-from webops_host.errors import Cancelled, CommandFailed, CommandTimedOut, HostError
+from webops_host.errors import Cancelled, CommandFailed, CommandTimedOut, HostError, HostUnreachable, NotFound
+from webops_host.one_off import Commands
+from webops_host.values import Console, ProjectLine, Runtime
 
 
 @pytest.fixture
@@ -53,14 +58,33 @@ def test_a_command_runs_in_what_is_live_and_its_lines_are_kept(actor, blog, host
         (CommandFailed("No.", facts={"status": -9}), "failed", -9, "It was ended by signal 9."),
         (CommandFailed("No.", facts={"status": -9, "oom": True}), "failed", -9, "It needed more memory"),
         (CommandTimedOut("Too long."), "failed", None, "It took longer than 900 s"),
-        (Cancelled("Stop."), "cancelled", None, "Cancelled."),
-        (HostError("The host is away."), "failed", None, "The host is away."),
-        (ZeroDivisionError("oops"), "failed", None, "It failed inside WebOps."),
+        (Cancelled("Stop."), "failed", None, "The host ended while it ran, and it with it."),
+        (HostError("The disk is away."), "failed", None, "The disk is away."),
+        (ZeroDivisionError("oops"), "failed", None, "The host broke: ZeroDivisionError."),
     ],
 )
 def test_every_end_is_told(error, state, status, cause, actor, blog, host):
     live(blog, host, 1)
     host.breaks["builds.run"] = error
+    told(actor, blog, host, state, status, cause)
+
+
+@pytest.mark.parametrize(
+    ("operation", "error", "cause"),
+    [
+        ("commands.begin", HostUnreachable("The host is away."), "The host is away."),
+        ("commands.follow", HostUnreachable("The host is away."), "The host ended while it ran, and it with it."),
+        ("commands.follow", NotFound("Not known."), "The host ended while it ran, and it with it."),
+        ("commands.follow", ZeroDivisionError("oops"), "It failed inside WebOps."),
+    ],
+)
+def test_a_host_that_fails_is_told(operation, error, cause, actor, blog, host):
+    live(blog, host, 1)
+    host.breaks[operation] = error
+    told(actor, blog, host, "failed", None, cause)
+
+
+def told(actor, blog, host, state, status, cause) -> None:
     made = ran(actor, blog, host)
     assert (made.state, made.exit_status) == (state, status)
     assert made.cause.startswith(cause)
@@ -96,24 +120,76 @@ def test_one_that_waits_is_cancelled_at_once(actor, blog, host):
         asked.cancel(actor, made)
 
 
-def test_rel_11_one_that_runs_is_ended(actor, blog, host):
-    live(blog, host, 1)
-    made = asked.run(actor, blog, "sleep 100")
+def cancels(actor: Actor, made: CommandRun) -> Callable[[dict[str, Any]], None]:
+    """What is done when the host is asked to follow it: a person cancels it."""
 
-    def cancelled(values) -> None:
+    def act(values: dict[str, Any]) -> None:
         asked.cancel(actor, CommandRun.objects.get(pk=made.pk))
         watch = values["console"].cancelled
         watch._looked_at -= commands.LOOK_SECONDS
-        if watch():
-            raise Cancelled("Stopped.")
+        assert watch()
 
-    host.breaks["builds.run"] = cancelled
+    return act
+
+
+def test_rel_11_one_that_runs_is_ended(actor, blog, host):
+    live(blog, host, 1)
+    made = asked.run(actor, blog, "sleep 100")
+    host.on["commands.follow"] = cancels(actor, made)
     worker(host).work_once()
     made.refresh_from_db()
     assert (made.state, made.cause) == (WorkState.CANCELLED, "Cancelled by a person.")
+    assert "commands.end blog" in host.did
 
 
-def test_rel_12_its_lease_is_renewed_and_a_lost_one_ends_it(actor, blog, host):
+def test_rel_11_one_that_can_not_be_ended_says_so(actor, blog, host):
+    live(blog, host, 1)
+    made = asked.run(actor, blog, "sleep 100")
+    host.on["commands.follow"] = cancels(actor, made)
+    host.breaks["commands.end"] = HostUnreachable("The host is away.", hint="Look.")
+    worker(host).work_once()
+    made.refresh_from_db()
+    assert (made.state, made.cause, made.hint) == ("failed", "It could not be ended: The host is away.", "Look.")
+
+
+class Patient:
+    """A command that prints what it is told to, and ends then."""
+
+    def __init__(self, *lines: str) -> None:
+        self.lines, self.begun, self.goes_on = lines, 0, Event()
+
+    def __call__(self, runtime: Runtime, line: ProjectLine, timeout: float, console: Console) -> None:
+        self.begun += 1
+        console.emit(self.lines[0])
+        assert self.goes_on.wait(20)
+        for text in self.lines[1:]:
+            console.emit(text)
+
+
+def test_rel_01_a_worker_that_is_stopped_leaves_its_command_to_the_next_one(actor, blog, host):
+    program = Patient("one", "two", "three")
+    host.commands_here = Commands(program)
+    live(blog, host, 1)
+    made = asked.run(actor, blog, "python manage.py import")
+    first = worker(host)
+
+    follow = host.commands_here.follow
+
+    def stopping(name, run, after, console) -> None:
+        follow(name, run, after, Console(lambda line: (console.emit(line), first.stop()), console.cancelled))
+
+    host.commands_here.follow = stopping
+    first.work_once()
+    made.refresh_from_db()
+    assert (made.state, made.lease_owner, printed(made)) == (WorkState.RUNNING, "", ["one"])
+    program.goes_on.set()
+    host.commands_here.follow = follow
+    worker(host).work_once()
+    made.refresh_from_db()
+    assert (made.state, printed(made), program.begun) == (WorkState.DONE, ["one", "two", "three"], 1)
+
+
+def test_rel_12_its_lease_is_renewed_and_who_loses_it_leaves(actor, blog, host):
     live(blog, host, 1)
     run = commands.claim(asked.run(actor, blog, "sleep 100").pk, "one")
     watch = Watch(run, lambda: False)
@@ -127,18 +203,38 @@ def test_rel_12_its_lease_is_renewed_and_a_lost_one_ends_it(actor, blog, host):
     watch._looked_at -= commands.LOOK_SECONDS
     watch._renewed_at -= commands.RENEW_SECONDS
     assert watch()
-    assert watch.reason == "Another worker took it over."
+    assert (watch.leaves, watch.reason) == (True, "")
     assert Watch(run, lambda: True)()
+    commands.end(run, WorkState.FAILED, "What the one before thinks.")
+    assert CommandRun.objects.get().state == WorkState.RUNNING
 
 
-def test_rel_01_a_command_whose_worker_died_is_over(actor, blog, host):
+def test_rel_01_a_command_whose_worker_died_is_followed_by_the_next(actor, blog, host):
+    live(blog, host, 1)
+    host.prints["builds.run"] = ["one", "two"]
+    made = asked.run(actor, blog, "true")
+    dead = commands.claim(made.pk, work.new_owner())
+    assert commands._begun(dead, host)
+    paper = logs.Writer(None, place=logs.command_path(made.pk))
+    paper.write("", "one")
+    paper.close()
+    worker(host).work_once()
+    assert CommandRun.objects.get().state == WorkState.RUNNING
+    CommandRun.objects.update(lease_until=now() - timedelta(seconds=1))
+    worker(host).work_once()
+    made.refresh_from_db()
+    assert (made.state, made.exit_status, printed(made)) == (WorkState.DONE, 0, ["one", "two"])
+    assert host.did.count("builds.run blog") == 1
+
+
+def test_rel_01_a_command_that_its_host_does_not_know_is_over(actor, blog, host):
     live(blog, host, 1)
     commands.claim(asked.run(actor, blog, "true").pk, work.new_owner())
-    assert commands.reap("local") == 0
     CommandRun.objects.update(lease_until=now() - timedelta(seconds=1))
-    assert commands.reap("local") == 1
-    assert CommandRun.objects.get().cause.startswith("The worker ended while it ran")
-    assert commands.reap("local") == 0
+    worker(host).work_once()
+    made = CommandRun.objects.get()
+    assert (made.state, made.cause) == (WorkState.FAILED, "The host ended while it ran, and it with it.")
+    assert "builds.run blog" not in host.did
 
 
 def test_az_05_a_command_of_somebody_who_lost_the_role_is_held_back(actor, blog, host, mate):

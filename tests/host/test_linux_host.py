@@ -49,6 +49,11 @@ def test_a_system_without_a_name_is_told_by_its_kernel(host: LinuxHost, monkeypa
     assert host.describe()["system"] == f"{machine.system()} {machine.release()}"
 
 
+def test_it_may_leave_when_no_command_goes_on(host: LinuxHost) -> None:
+    host.close()
+    assert not host.is_busy
+
+
 def test_without_anything_it_says_so(host: LinuxHost) -> None:
     said = host.explain(BLOG)
     assert said["units"] == "no units are installed"

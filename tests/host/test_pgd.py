@@ -65,6 +65,25 @@ def test_a_daemon_leaves_by_itself_when_nobody_asks(handed: Path, tmp_path: Path
     assert said == ["fake"]
 
 
+class Busy(FakeHost):
+    """Something goes on that nobody asks about, for three looks."""
+
+    looks = 0
+
+    @property
+    def is_busy(self) -> bool:
+        self.looks += 1
+        return self.looks <= 3
+
+
+def test_a_daemon_stays_while_something_goes_on_that_nobody_asks_about(handed: Path, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(activated, "PATIENCE", 0.0)
+    monkeypatch.setattr(activated, "LOOK", 0.01)
+    host = Busy()
+    assert activated.run(lambda: host, tmp_path / "fences.json") == 0
+    assert host.looks == 4
+
+
 def test_priv_09_a_daemon_that_is_told_to_stop_stops_and_has_told_of_refusals(handed: Path, tmp_path: Path) -> None:
     thread, said = meanwhile(handed, signal.SIGTERM)
     assert activated.run(FakeHost, tmp_path / "fences.json", environ={"RUNTIME_DIRECTORY": str(tmp_path)}) == 0
@@ -111,6 +130,8 @@ def test_pgd_knows_databases_alone() -> None:
         host.fenced(BLOG, 2).databases.ensure(BLOG)
     with pytest.raises(NotSupported):
         host.accounts.ensure(BLOG)
+    assert not host.is_busy
+    host.close()
 
 
 def test_pgd_is_made_of_the_cluster_that_was_prepared_and_settles_what_a_crash_left(tmp_path, monkeypatch) -> None:

@@ -91,8 +91,9 @@ def test_every_method_of_every_port_is_an_operation_and_nothing_else():
     assert (len(OPERATIONS), set(OPERATIONS) >= READS) == (len(set(OPERATIONS)), True)
     assert "host.fenced" not in OPERATIONS
     assert {op.name for op in OPERATIONS.values() if op.streams} == {
-        "sources.fetch", "builds.python", "builds.node", "builds.run", "builds.django", "processes.ready",
-        "certificates.issue", "databases.dump", "databases.accept", "databases.restore", "databases.clone",
+        "sources.fetch", "builds.python", "builds.node", "builds.run", "builds.django", "commands.follow",
+        "processes.ready", "certificates.issue", "databases.dump", "databases.accept", "databases.restore",
+        "databases.clone",
     }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +47,18 @@ def test_a_command_runs_streams_and_can_be_ended(running: Platform) -> None:
     assert (ended["state"], ended["cause"]) == ("cancelled", "Cancelled by a person.")
 
 
-def test_a_dead_worker_leaves_a_command_that_is_over_soon(running: Platform) -> None:
-    made = running.call("POST", "/deployments/hello/commands", command="echo begun; sleep 300")
+def test_rel_01_a_dead_worker_leaves_a_command_that_goes_on(running: Platform) -> None:
+    line = "echo begun; while test ! -e goes-on; do sleep 0.1; done; rm goes-on; echo over"
+    made = running.call("POST", "/deployments/hello/commands", command=line)
     path = f"/deployments/hello/commands/{made['number']}"
     until(lambda: "begun" in running.api.get(f"{path}/log").text, "its first line")
     running.end_worker()
     running.start_worker()
+    running.call("POST", "/deployments/hello/commands", command="touch goes-on")
     ended = running.call("GET", f"{path}?wait=60")
-    assert (ended["state"], ended["cause"]) == ("failed", "The worker ended while it ran, and it with it.")
+    assert (ended["state"], ended["exit_status"]) == ("done", 0)
+    texts = [json.loads(line)["text"] for line in running.api.get(f"{path}/log").text.splitlines()]
+    assert texts == ["begun", "over"]
 
 
 def test_a_domain_is_kept_and_the_page_says_that_this_computer_has_no_address(running: Platform) -> None:

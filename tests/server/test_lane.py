@@ -183,6 +183,20 @@ def test_a_command_runs_as_the_deployments_user_in_its_sandbox(shop):
     assert "SECRET_KEY" not in "".join(lines)
 
 
+def test_rel_01_a_command_goes_on_while_its_worker_is_stopped_and_killed(shop):
+    made = shop.call("POST", "deployments/clinic/commands", command="echo begun; sleep 15; echo over")
+    path = f"deployments/clinic/commands/{made['number']}"
+    until(lambda: "begun" in shop.api.get(f"{path}/log").text, "its first line")
+    shop.server.run(("systemctl", "restart", "webops-worker.service"))
+    shop.server.run(("systemctl", "kill", "--kill-who=main", "--signal=KILL", "webops-worker.service"))
+    other, lines = command(shop, "echo beside it")
+    assert (other["state"], lines) == ("done", ["beside it"])
+    ended = until(lambda: (found := shop.call("GET", f"{path}?wait=30"))["over"] and found, "it to end", timeout=90)
+    assert (ended["state"], ended["exit_status"]) == ("done", 0)
+    texts = [json.loads(line)["text"] for line in shop.api.get(f"{path}/log").text.splitlines()]
+    assert texts == ["begun", "over"]
+
+
 def test_rel_11_a_command_is_ended_with_what_it_started(shop):
     made = shop.call("POST", "deployments/clinic/commands", command="echo begun; sleep 54321 & sleep 54321")
     path = f"deployments/clinic/commands/{made['number']}"

@@ -29,6 +29,7 @@ from webops_host.names import (
     ProcessKind,
     PythonVersion,
     RelativePath,
+    RunId,
     VariableKey,
 )
 from webops_host.operations import Operation
@@ -49,6 +50,7 @@ TEXTS: Mapping[type, tuple[str, ...]] = {
     DottedName: ("shop.wsgi:application", "shop.settings"),
     PythonVersion: ("3.11", "3.12"),
     Digest: ("0123456789abcdef", "f" * 64),
+    RunId: ("17-1767225600", "a"),
     DumpId: ("20260131T235959Z-0a1b",),
     HostName: ("example.com", "git.example.org"),
     Domain: ("www.example.com", "example.org"),

@@ -139,7 +139,7 @@ class Worker:
                 self._keep_ours()
                 reaper.reap(self._connect, self.host)
                 errands.reap(self.host)
-                commands.reap(self.host)
+                commands.go_on(self._connect, self._stopping.is_set, self.owner, self.host, self._beside)
                 schedules.reap(self.host)
                 self._take_waiting()
             commands.run_waiting(self._connect, self._stopping.is_set, self.owner, self.host, self._beside)

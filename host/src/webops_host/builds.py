@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
@@ -79,30 +80,29 @@ class LocalBuilds:
         folder = self._layout.source(runtime.name, runtime.release) / plan.root
         if not (folder / "package.json").is_file():
             raise NotFound(f"There is no package.json in “{plan.root or '.'}”.", facts={"path": str(plan.root)})
-        env = self._node_environment(runtime, folder)
         kept = self._layout.home(runtime.name) / "node" / node.digest(folder, program) / "node_modules"
         modules = folder / "node_modules"
-        if kept.is_dir() and not modules.exists():
-            publishing.link_tree(kept, modules)
-            console.emit("Front-end packages reused: package.json and its lock have not changed.")
-        else:
-            with self._nothing_stays(runtime):
-                runner.run(node.install(folder, plan, env), console)
-            self._keep_modules(modules, kept)
         memory = max(runtime.limits.memory_mib, NODE_MEMORY_MIB)
-        with self._nothing_stays(runtime):
+        with self._alone(runtime) as alone:
+            env = self._node_environment(runtime, folder, alone)
+            if kept.is_dir() and not modules.exists():
+                publishing.link_tree(kept, modules)
+                console.emit("Front-end packages reused: package.json and its lock have not changed.")
+            else:
+                runner.run(node.install(folder, plan, env), console)
+                self._keep_modules(modules, kept)
             runner.run(node.run_script(folder, plan, env, memory), console)
 
     def run(self, runtime: Runtime, line: ProjectLine, timeout: float, console: Console) -> None:
         """Run a command line of the project's owner in the release's source. Raises CommandFailed, CommandTimedOut."""
-        command = Command(
-            command_line(line),
-            cwd=environment.working_folder(self._layout, runtime),
-            env=self._environment(runtime),
-            timeout=timeout,
-            memory_mib=runtime.limits.memory_mib,
-        )
-        with self._nothing_stays(runtime):
+        with self._alone(runtime) as env:
+            command = Command(
+                command_line(line),
+                cwd=environment.working_folder(self._layout, runtime),
+                env=env,
+                timeout=timeout,
+                memory_mib=runtime.limits.memory_mib,
+            )
             runner.run(command, console)
 
     def django(self, runtime: Runtime, work: DjangoWork, console: Console) -> DjangoFacts:
@@ -114,14 +114,14 @@ class LocalBuilds:
         overlay = self._layout.overlay(runtime.name, runtime.release)
         django_work.place_overlay(overlay)
         memory = max(runtime.limits.memory_mib, DJANGO_MEMORY_MIB)
-        command = Command(
-            ("python", str(overlay / django_work.PROGRAM)),
-            cwd=environment.working_folder(self._layout, runtime),
-            env=self._environment(runtime),
-            timeout=work.timeout,
-            memory_mib=memory,
-        )
-        with self._nothing_stays(runtime):
+        with self._alone(runtime) as env:
+            command = Command(
+                ("python", str(overlay / django_work.PROGRAM)),
+                cwd=environment.working_folder(self._layout, runtime),
+                env=env,
+                timeout=work.timeout,
+                memory_mib=memory,
+            )
             return django_work.perform(command, work, release / ".django.json", console)
 
     def carry_static(self, name: DeploymentName, release: int, source: int) -> None:
@@ -142,21 +142,19 @@ class LocalBuilds:
 
     # --- their surroundings ---
 
-    def _environment(self, runtime: Runtime) -> dict[str, str]:
-        environment.home(self._layout, runtime.name).mkdir(parents=True, exist_ok=True)
-        mark = {"WEBOPS_UNIT": programs.build_mark(self._layout, runtime)}
-        return environment.runtime_environment(self._layout, runtime, extra=mark)
-
     @contextmanager
-    def _nothing_stays(self, runtime: Runtime) -> Iterator[None]:
-        """On the way out, also when it was cancelled, end what left its session to run on."""
+    def _alone(self, runtime: Runtime) -> Iterator[dict[str, str]]:
+        """The environment of one piece of work. On the way out, also when it was cancelled, what left its session to
+        run on is ended; work beside it in the same release is not."""
+        environment.home(self._layout, runtime.name).mkdir(parents=True, exist_ok=True)
+        mark = programs.build_mark(self._layout, runtime, f"{secrets.token_hex(8)}/")
         try:
-            yield
+            yield environment.runtime_environment(self._layout, runtime, extra={"WEBOPS_UNIT": mark})
         finally:
-            usage.kill_marked(programs.build_mark(self._layout, runtime))
+            usage.kill_marked(mark)
 
-    def _node_environment(self, runtime: Runtime, folder: Path) -> dict[str, str]:
-        env = self._environment(runtime) | registries.for_npm(self._environ, self._person)
+    def _node_environment(self, runtime: Runtime, folder: Path, alone: dict[str, str]) -> dict[str, str]:
+        env = alone | registries.for_npm(self._environ, self._person)
         path = os.pathsep.join((str(folder / "node_modules/.bin"), env["PATH"]))
         cache = self._layout.home(runtime.name) / "cache/npm"
         return env | {"PATH": path, "NPM_CONFIG_CACHE": str(cache)}

@@ -23,6 +23,7 @@ from webops_host.fake_databases import FakeDatabases
 from webops_host.fake_timers import FakeTimers
 from webops_host.fences import FencedHost, Fences, Ports
 from webops_host.names import CommitId, DeploymentName, Digest, GitRef, PythonVersion, RelativePath
+from webops_host.one_off import Commands
 from webops_host.operations import Operation, Values, deployment_of
 from webops_host.values import (
     Console,
@@ -108,6 +109,7 @@ class FakeHost(Ports):
         self.databases_here = FakeDatabases(self.database_urls)
         self.certificates_here = FakeCertificates(self.sites_up)
         self.timers_here = FakeTimers(self.homes)
+        self.commands_here = Commands(self.builds.run, start=lambda act: act())
         self._lock = threading.RLock()
         self._fences = Fences()
         self._parts: dict[str, Any] = {
@@ -137,6 +139,13 @@ class FakeHost(Ports):
         """A running unit ends by itself and stays down."""
         self.states[ref] = UnitStatus(ref, UnitState.CRASHED, exit_status=status, reason=reason)
 
+    @property
+    def is_busy(self) -> bool:
+        return self.commands_here.is_busy
+
+    def close(self) -> None:
+        self.commands_here.close()
+
     def fenced(self, name: DeploymentName, fence: int) -> ports.Host:
         return FencedHost(self, name, fence, self._fences)
 
@@ -154,6 +163,8 @@ class FakeHost(Ports):
             raise broken
         if broken is not None:
             broken(values)
+        if operation.port == "commands":  # they wait for what is done beside them
+            return getattr(self.commands_here, operation.method)(**values)
         with self._lock:
             return getattr(self._parts[operation.port], operation.method)(**values)
 
@@ -185,6 +196,7 @@ class _Accounts(_Part):
     def remove(self, name: DeploymentName) -> None:
         self.host.homes.pop(name, None)
         self.host.timers_here.forget(name)
+        self.host.commands_here.forget(name)
         self.host.sites_up.pop(name, None)
         self.host.urls.pop(name, None)
         self.host.fetched.pop(name, None)

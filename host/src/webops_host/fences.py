@@ -70,6 +70,7 @@ class Ports:
     accounts: ports.Accounts
     sources: ports.Sources
     builds: ports.Builds
+    commands: ports.Commands
     processes: ports.Processes
     timers: ports.Timers
     sites: ports.Sites
@@ -82,6 +83,7 @@ class Ports:
         self.accounts = cast(ports.Accounts, Port("accounts", perform))
         self.sources = cast(ports.Sources, Port("sources", perform))
         self.builds = cast(ports.Builds, Port("builds", perform))
+        self.commands = cast(ports.Commands, Port("commands", perform))
         self.processes = cast(ports.Processes, Port("processes", perform))
         self.timers = cast(ports.Timers, Port("timers", perform))
         self.sites = cast(ports.Sites, Port("sites", perform))

@@ -184,6 +184,14 @@ class DumpId(Name):
     rule = "The id of a dump looks like 20260131T235959Z-0a1b."
 
 
+class RunId(Name):
+    """Names a one-off command; whoever asks for it chooses a new one each time."""
+
+    __slots__ = ()
+    pattern = re.compile(r"[0-9a-z][0-9a-z-]{0,63}")
+    rule = "The id of a command has at most 64 digits, lower-case letters and hyphens."
+
+
 class HostName(Name):
     """A DNS name (RFC 1123), lower case, without a trailing dot; never an address literal."""
 

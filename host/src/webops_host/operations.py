@@ -21,6 +21,7 @@ PORTS: Mapping[str, type] = {
     "accounts": ports.Accounts,
     "sources": ports.Sources,
     "builds": ports.Builds,
+    "commands": ports.Commands,
     "processes": ports.Processes,
     "timers": ports.Timers,
     "sites": ports.Sites,

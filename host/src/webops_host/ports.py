@@ -11,7 +11,7 @@ from typing import Protocol
 
 from webops_host.certificate_values import CertificateStatus, NameCheck, PrivateKey, Renewal
 from webops_host.database_values import DatabaseFacts, Dump, Restored
-from webops_host.names import CommitId, DeploymentName, DumpId, PythonVersion, RelativePath
+from webops_host.names import CommitId, DeploymentName, DumpId, PythonVersion, RelativePath, RunId
 from webops_host.numbers import Moment, Offset, Positive
 from webops_host.timed_values import TimedCommand, TimedRun
 from webops_host.values import (
@@ -108,6 +108,23 @@ class Builds(Protocol):
     def publish(self, name: DeploymentName, release: Positive, folder: RelativePath) -> Published:
         """Copy a folder of the release's source to its public tree, without links, dot files (except .well-known)
         and .git. Raises NotFound when the folder or its index.html is missing. Again: made anew."""
+
+
+class Commands(Protocol):
+    """One-off commands of a deployment. They go on whether or not somebody follows them, for as long as the host's
+    process lasts."""
+
+    def begin(self, runtime: Runtime, line: ProjectLine, timeout: float, run: RunId) -> None:
+        """Have it run as by `builds.run`, and return at once. The same id again: nothing, so it never runs twice.
+        Raises BadValue when too many go on."""
+
+    def follow(self, name: DeploymentName, run: RunId, after: Offset, console: Console) -> None:
+        """What it prints, but for the first `after` lines, until it is over; for ten minutes after that it can be asked
+        again. Raises what it ended with (CommandFailed, CommandTimedOut, Cancelled), and NotFound for one that this
+        host does not know, or not any more. Cancelling this only leaves: the command goes on."""
+
+    def end(self, name: DeploymentName, run: RunId) -> None:
+        """Have it over, with all that it started. One that is over or unknown is fine."""
 
 
 class Processes(Protocol):
@@ -273,6 +290,7 @@ class Host(Protocol):
     accounts: Accounts
     sources: Sources
     builds: Builds
+    commands: Commands
     processes: Processes
     timers: Timers
     sites: Sites
@@ -293,6 +311,7 @@ __all__ = [
     "Accounts",
     "Builds",
     "Certificates",
+    "Commands",
     "Databases",
     "Host",
     "Meters",

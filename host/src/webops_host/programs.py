@@ -41,9 +41,10 @@ def mark(layout: Layout, ref: UnitRef | None = None) -> str:
     return f"{root}/" if ref is None else f"{root}/{ref.name}/{ref.release}/{ref.kind}/{ref.index}/"
 
 
-def build_mark(layout: Layout, runtime: Runtime) -> str:
-    """What `WEBOPS_UNIT` says in a build's environment. No kind of process has a colon."""
-    return f"{mark(layout)}{runtime.name}/{runtime.release}/:build/"
+def build_mark(layout: Layout, runtime: Runtime, which: str = "") -> str:
+    """What `WEBOPS_UNIT` says in a build's environment, of one of them that is told apart. No kind of process has a
+    colon."""
+    return f"{mark(layout)}{runtime.name}/{runtime.release}/:build/{which}"
 
 
 def command(layout: Layout, unit: Unit, door: Door | None) -> Command:

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 from webops_host import ports
 from webops_host.daemon.alarm import Alarm
@@ -31,6 +32,17 @@ FAREWELL = 30.0  # seconds that what is under way gets to end
 PANEL, WORKER = "webops", "webops-worker"
 
 
+class Inside(ports.Host, Protocol):
+    """A host inside its daemon."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something goes on that nobody asks about just now: then the daemon stays."""
+
+    def close(self) -> None:
+        """End what goes on."""
+
+
 def policy(users: Callable[[str], int | None] | None = None) -> Policy:
     """The worker may ask for everything, the panel and root may look, and nobody else may speak. What the panel wants
     changed it writes into rows, so it can neither stop an app behind the worker's back nor raise a fence."""
@@ -46,7 +58,7 @@ def policy(users: Callable[[str], int | None] | None = None) -> Policy:
 
 
 def run(
-    make: Callable[[], ports.Host], fences: Path, answers: Path | None = None, environ: Mapping[str, str] = os.environ
+    make: Callable[[], Inside], fences: Path, answers: Path | None = None, environ: Mapping[str, str] = os.environ
 ) -> int:
     """Serve until SIGTERM or silence. 1 when there is no socket, or the host can not be made. `answers` is a file for
     what was answered; without one it is forgotten when the daemon leaves. What looks like an attack is told in the
@@ -58,11 +70,13 @@ def run(
     alarm = Alarm(Path(environ["RUNTIME_DIRECTORY"], ALARM) if "RUNTIME_DIRECTORY" in environ else None)
     try:
         with handed_over() as listener:
-            server = Server(make(), Path("/nonexistent"), Fences(fences), policy(), Answers(answers), alarm)
+            host = make()
+            server = Server(host, Path("/nonexistent"), Fences(fences), policy(), Answers(answers), alarm)
             server.serve(listener)
-            while not leave.wait(LOOK) and not server.leave_if_idle(PATIENCE):
+            while not leave.wait(LOOK) and (host.is_busy or not server.leave_if_idle(PATIENCE)):
                 pass
             server.stop()
+            host.close()
     except HostError as error:
         print(f"{error.message} {error.hint}".strip(), file=sys.stderr)  # noqa: T201
         return 1

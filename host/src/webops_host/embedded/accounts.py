@@ -8,6 +8,7 @@ from webops_host.embedded.sites import EmbeddedSites
 from webops_host.errors import BadValue
 from webops_host.layout import Layout
 from webops_host.names import DeploymentName
+from webops_host.one_off import Commands
 from webops_host.release_files import ReleaseFiles
 from webops_host.removal import remove_tree
 
@@ -15,8 +16,8 @@ from webops_host.removal import remove_tree
 class EmbeddedAccounts:
     """Satisfies `ports.Accounts`."""
 
-    def __init__(self, layout: Layout, processes: EmbeddedProcesses, sites: EmbeddedSites) -> None:
-        self._layout, self._processes, self._sites = layout, processes, sites
+    def __init__(self, layout: Layout, processes: EmbeddedProcesses, sites: EmbeddedSites, commands: Commands) -> None:
+        self._layout, self._processes, self._sites, self._commands = layout, processes, sites, commands
         self._files = ReleaseFiles(layout)
 
     def ensure(self, name: DeploymentName) -> None:
@@ -29,6 +30,7 @@ class EmbeddedAccounts:
 
     def remove(self, name: DeploymentName) -> None:
         self._sites.forget(name)
+        self._commands.forget(name)
         self._processes.forget(name)
         remove_tree(self._layout.home(name))
 

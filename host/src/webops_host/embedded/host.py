@@ -19,6 +19,7 @@ from webops_host.embedded.timers import EmbeddedTimers
 from webops_host.fences import FencedHost, Fences
 from webops_host.layout import Layout
 from webops_host.names import DeploymentName
+from webops_host.one_off import Commands
 from webops_host.sources import LocalSources
 from webops_host.values import Unit
 
@@ -43,9 +44,13 @@ class EmbeddedHost:
         units = EmbeddedProcesses(layout, unit_ports=port_base + 2000, grace=grace, first_wait=first_wait)
         sites = EmbeddedSites(layout, units, first_port=port_base, panel_cookies=panel_cookies)
         self._units, self._sites = units, sites
-        self.accounts: ports.Accounts = EmbeddedAccounts(layout, units, sites)
+        builds = LocalBuilds(layout)
+        commands = Commands(builds.run)
+        self._commands = commands
+        self.accounts: ports.Accounts = EmbeddedAccounts(layout, units, sites, commands)
         self.sources: ports.Sources = LocalSources(layout)
-        self.builds: ports.Builds = LocalBuilds(layout)
+        self.builds: ports.Builds = builds
+        self.commands: ports.Commands = commands
         self.processes: ports.Processes = units
         self.timers: ports.Timers = EmbeddedTimers(layout)
         self.sites: ports.Sites = sites
@@ -61,6 +66,7 @@ class EmbeddedHost:
     def close(self) -> None:
         """Stop answering, then end all programs. They come back with the next `restore`."""
         self._sites.close()
+        self._commands.close()
         self._units.close()
         with suppress(OSError):
             self._layout.run.rmdir()

@@ -24,6 +24,7 @@ from webops_host.linux.timers import LinuxTimers
 from webops_host.linux.units import Surroundings
 from webops_host.linux.work import LinuxBuilds, LinuxSources
 from webops_host.names import DeploymentName
+from webops_host.one_off import Commands
 from webops_host.operations import Operation, Values
 
 ISOLATION = "each deployment runs as a user of its own, in a sandbox of systemd's, behind a firewall by user"
@@ -44,15 +45,28 @@ class LinuxHost(Ports):
         sites = LinuxSites(layout, platform, units)
         timers = LinuxTimers(around, people)
         accounts = LinuxAccounts(layout, people, jobs, (timers, units), sites)
-        self._units, self._sites = units, sites
+        builds = LinuxBuilds(layout, people, accounts, jobs)
+        commands = Commands(builds.run)
+        sites.when_forgotten(commands.forget)
+        self._units, self._sites, self._commands = units, sites, commands
         self.accounts = accounts
         self.sources = LinuxSources(layout, people, accounts, jobs)
-        self.builds = LinuxBuilds(layout, people, accounts, jobs)
+        self.builds = builds
+        self.commands = commands
         self.processes = units
         self.timers = timers
         self.sites = sites
         self.certificates = LinuxCertificates(layout, platform, sites)
         self.meters = LinuxMeters(layout)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something goes on that nobody asks about just now."""
+        return self._commands.is_busy
+
+    def close(self) -> None:
+        """End that."""
+        self._commands.close()
 
     def fenced(self, name: DeploymentName, fence: int) -> ports.Host:
         return FencedHost(self, name, fence, self._fences)

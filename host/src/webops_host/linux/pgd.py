@@ -32,6 +32,11 @@ class DatabaseHost(Ports):
         self.databases = databases
         self._fences = fences or Fences()
 
+    is_busy = False
+
+    def close(self) -> None:
+        """Nothing goes on that nobody asks about."""
+
     def fenced(self, name: DeploymentName, fence: int) -> ports.Host:
         return FencedHost(cast(ports.Host, self), name, fence, self._fences)
 
@@ -45,11 +50,11 @@ class DatabaseHost(Ports):
         raise NotSupported(f"{operation.name} is not done here.", hint="This daemon knows databases alone.")
 
 
-def make(state: Path = postgres_prepare.STATE, dumps: Path = postgres_prepare.DUMPS) -> ports.Host:
+def make(state: Path = postgres_prepare.STATE, dumps: Path = postgres_prepare.DUMPS) -> activated.Inside:
     """Raises HostError when PostgreSQL was not prepared or does not answer."""
     databases = PostgresDatabases(postgres_prepare.find(state), Passwords(state / "passwords"), Shelf(dumps))
     databases.recover()
-    return cast(ports.Host, DatabaseHost(databases))
+    return cast(activated.Inside, DatabaseHost(databases))
 
 
 def main(words: list[str] | None = None) -> int:
