@@ -2,7 +2,7 @@
 is known, and the next release works.
 
 All fault points are gone through on the embedded host (journeys/test_crash.py); here those around what systemd, hostd
-and nginx do. $WEBOPS_LAB_ALL_FAULTS goes through all of them here too.
+and nginx do. $WEBOPS_LAB_ALL_FAULTS goes through all of them here too, for each program.
 """
 
 from __future__ import annotations
@@ -23,6 +23,13 @@ from apps.deployments.pipeline import POINTS
 
 pytestmark = pytest.mark.server
 SWITCHED = {"switch.after", "finish.before", "finish.after"}
+PROGRAMS = {
+    "webops-hostd.service": ("fetch.after", "switch.before"),
+    "postgresql@*.service": ("check.after", "switch.after"),
+    "webops-redis.service": ("build.after",),
+    "nginx.service": ("switch.before",),
+}
+"""What a release needs beside its worker, and where CI kills it."""
 ALL = bool(os.environ.get("WEBOPS_LAB_ALL_FAULTS"))
 KILLED = POINTS if ALL else ("build.before", "start.after", "switch.after")
 CUT = POINTS if ALL else ("check.after", "switch.after")
@@ -80,6 +87,22 @@ def test_rel_01_the_worker_is_killed_at(point: str, shop: Shop, before: str) -> 
             ended = shop.ended(number)
     assert ended["state"] == ("live" if point in SWITCHED else "failed"), ended
     shop.sound(wanted)
+
+
+@pytest.mark.parametrize(
+    ("program", "point"), [(program, at) for program, few in PROGRAMS.items() for at in (POINTS if ALL else few)]
+)
+def test_rel_01_what_a_release_needs_is_killed_at(program: str, point: str, shop: Shop, before: str) -> None:
+    """While the worker stands still there. Without PostgreSQL the release may fail; all else it gets over."""
+    sleeper, number = _asleep_at(point, shop)
+    shop.signal(program, "KILL")
+    shop.server.run(("kill", "-CONT", str(sleeper)))
+    with within(RECOVERY, "recovery"):
+        until(lambda: _answers(shop), "nginx to answer", timeout=60)
+        until(lambda: shop.installed.web.get(f"https://{PANEL}/healthz").status_code == 200, "the panel", timeout=60)
+        ended = shop.ended(number)
+    assert ended["state"] == "live" or (ended["state"] == "failed" and "postgresql" in program), ended
+    shop.sound(f"asleep at {point}" if ended["state"] == "live" else before)
 
 
 def test_rel_01_hostd_is_killed_while_it_builds(shop: Shop, before: str) -> None:
