@@ -46,9 +46,9 @@ CLOSED = {
 }
 AGAIN: dict[int | str, int] = {502: 5, 503: 5, 504: 5, "unpublished": 60, "maintenance": 120}
 """Seconds after which a visitor may ask again."""
-KEPT, KEPT_AGE, KEPT_IDLE = 16, "500ms", "200ms"
+KEPT, KEPT_AGE, KEPT_IDLE = 16, "100ms", "100ms"
 """How many connections to an app each process of nginx keeps; how old one may be at the end of a request to be kept for
-the next, and for how long. So an old release gets none later than 0.7 s after the switch (docs/decisions/0009)."""
+the next, and for how long. So an old release gets none later than 0.2 s after the switch (docs/decisions/0009)."""
 AT_ONCE, AT_ONCE_ZONE = 1024, "webops_apps"
 """How many requests to one app may be under way. Each takes two connections, and `setup.sh` gives a process of nginx
 4,096: an app that hangs leaves the other sites room."""

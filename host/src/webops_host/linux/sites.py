@@ -42,7 +42,7 @@ from webops_host.names import DeploymentName, HostName
 from webops_host.values import Site, SiteAddress, UnitRef
 
 QUIET = 0.05  # seconds between the two looks that must both find nobody
-KEPT_LONGEST = 0.9  # seconds; nginx keeps a connection to an app for 0.7 at most
+KEPT_LONGEST = 0.4  # seconds; nginx keeps a connection to an app for 0.2 at most
 
 
 class Units(Protocol):
