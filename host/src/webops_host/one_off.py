@@ -27,6 +27,7 @@ PATIENCE = 30.0  # seconds for which a command waits for a reader that is slower
 KEPT = 600.0  # seconds for which the end of one is told that nobody heard
 LOOK = 0.1  # seconds between looks at whether the reader left
 FAREWELL = 40.0  # seconds that one which is ended may take
+CLOSING = 5.0  # seconds for all of them when the host leaves; what is left then ends with it
 
 
 @dataclass
@@ -150,7 +151,7 @@ class Commands:
         """End all of them."""
         with self._lock:
             all_ = list(self._known.values())
-        _end(all_)
+        _end(all_, CLOSING)
 
     # --- parts -------------------------------------------------------------------------------------------------
 
@@ -186,11 +187,11 @@ class Commands:
             del self._known[run]
 
 
-def _end(those: list[_Going]) -> None:
+def _end(those: list[_Going], patience: float = FAREWELL) -> None:
     """Wish for their end, and wait for it."""
     for going in those:
         going.wish.set()
-    deadline = time.monotonic() + FAREWELL
+    deadline = time.monotonic() + patience
     for going in those:
         with going.changed:
             going.changed.notify_all()
