@@ -88,7 +88,8 @@ class Shop:
         assert f"/{live}-web-1.sock" in run(("readlink", f"/srv/webops/{self.name}/live.sock")).stdout
         until(lambda: self._listed("webops-job-*") == [], "nothing to go on", timeout=RECOVERY)
         until(lambda: self._orphans() == set(), "nothing without a deployment", timeout=RECOVERY)
-        assert run(("systemctl", "is-active", "webops-panel.socket", WORKER), check=False).lines == ["active"] * 2
+        active = ("systemctl", "is-active", "webops-panel.socket", WORKER)
+        until(lambda: run(active, check=False).lines == ["active"] * 2, "panel and worker to be up", timeout=RECOVERY)
         run(("nginx", "-t"))
 
     def _orphans(self) -> set[str]:
