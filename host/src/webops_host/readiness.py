@@ -139,11 +139,13 @@ def _still_there(candidate: Candidate, console: Console) -> None:
 
 
 def _ask(door: Door, request: bytes, look: Callable[[], None], deadline: float) -> Answer | None:
-    """Its answer over the socket or else the port; None when nothing listens. Raises _Silent."""
+    """Its answer over the socket or else the port, if it has one; None when nothing listens. Raises _Silent."""
     for over, family, address in (
         ("socket", socket.AF_UNIX, str(door.socket)),
         ("port", socket.AF_INET, ("127.0.0.1", door.port)),
     ):
+        if family == socket.AF_INET and not door.port:  # hostd may open no socket of the internet's
+            break
         with socket.socket(family) as connection:
             connection.settimeout(1.0)
             try:
