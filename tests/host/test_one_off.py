@@ -16,8 +16,9 @@ from webops_host.values import Console, ProjectLine, Runtime
 
 RUN = RunId("1")
 LINE = ProjectLine("true")
-LONG = "x" * 1024
-TOO_MANY = one_off.WAITING // len(LONG) + 10
+EACH = 1024
+LONG = "x" * (EACH - one_off.COST)
+TOO_MANY = one_off.WAITING // EACH + 10
 
 
 class Clock:
@@ -58,6 +59,19 @@ def test_without_a_reader_it_goes_on_and_the_oldest_lines_go():
     assert lines[0] == "… 10 lines that nobody read in time are not kept."
     assert len(lines) == TOO_MANY - 10 + 1
     assert lines_of(commands, after=TOO_MANY - 1) == [LONG]
+
+
+def test_empty_lines_are_bounded_too():
+    most, done = one_off.WAITING // one_off.COST, Event()
+
+    def work(console: Console) -> None:
+        for _ in range(most + 5):
+            console.emit("")
+        done.set()
+
+    commands = begun(work)
+    assert done.wait(20)
+    assert len(lines_of(commands)) == most + 1
 
 
 def test_a_reader_that_lags_loses_nothing():

@@ -23,6 +23,7 @@ Start = Callable[[Callable[[], None]], None]
 
 MOST = 32  # commands at once
 WAITING = 1 << 20  # bytes of lines that wait for a reader
+COST = 64  # bytes that a line takes beside its text: empty ones fill the memory too
 PATIENCE = 30.0  # seconds for which a command waits for a reader that is slower than it
 KEPT = 600.0  # seconds for which the end of one is told that nobody heard
 LOOK = 0.1  # seconds between looks at whether the reader left
@@ -51,12 +52,12 @@ class _Going:
         """Keep a line. A reader that lags holds the command up for a while; without one the oldest lines go."""
         with self.changed:
             self.lines.append(line)
-            self.size += len(line)
+            self.size += len(line) + COST
             self.changed.notify_all()
             if self.size > WAITING:
                 self.changed.wait_for(self._goes_on, PATIENCE)
             while self.size > WAITING:
-                self.size -= len(self.lines.popleft())
+                self.size -= len(self.lines.popleft()) + COST
                 self.first += 1
 
     def _goes_on(self) -> bool:
